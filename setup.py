@@ -1,0 +1,69 @@
+"""How Sloth CI is installed: `pip install .`; tool settings are in pyproject.toml."""
+
+from pathlib import Path
+from re import search
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = search(r'__version__ = "(.+)"', (ROOT / "sloth_ci/__init__.py").read_text())[1]
+
+CORE = [
+    "cherrypy>=18.10",
+    # Newer ones bring typer, rich and pygments along: 8 packages and 15 MB nobody here uses.
+    "jaraco.text<4.1",
+    "pyyaml>=6",
+    "cliar>=1.3.5",
+    "colorama>=0.4",
+    "pydantic>=2.9",
+    "argon2-cffi>=23.1",
+    "urllib3>=2.2",
+    "tabulate>=0.9",
+    "psutil>=6",
+    "multipart>=1.2",
+]
+TESTS = [
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "pytest-timeout>=2.3",
+    "pytest-cov>=6",
+    "pytest-randomly>=3.16",
+    "hypothesis>=6.115",
+    "ruff>=0.8",
+    "mypy>=1.13",
+    "types-PyYAML",
+    "types-psutil",
+    "types-tabulate",
+    "types-colorama",
+    "sphinx>=8",
+    "myst-parser>=4",
+]
+
+setup(
+    name="sloth-ci",
+    version=VERSION,
+    description="A lightweight CI server: a push becomes a build within milliseconds.",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=[
+        *find_packages(include=["sloth_ci", "sloth_ci.*"]),
+        "sloth_ci_extensions",
+    ],
+    package_dir={"sloth_ci_extensions": "extensions"},
+    package_data={"sloth_ci": ["py.typed", "samples/*"]},
+    install_requires=CORE,
+    extras_require={"tests": TESTS},
+    entry_points={
+        "console_scripts": ["sci = sloth_ci.cli:main", "sloth-ci = sloth_ci.cli:main"],
+    },
+    classifiers=[
+        "Environment :: Web Environment",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Software Development :: Build Tools",
+    ],
+)

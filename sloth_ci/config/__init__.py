@@ -1,0 +1,42 @@
+"""Configs: YAML text to frozen, checked data; the only room of pydantic."""
+
+from sloth_ci.config.app import AppConfig, Provider, parse_app, read_app_document
+from sloth_ci.config.fields import (
+    Flag,
+    Networks,
+    Seconds,
+    Secret,
+    Secrets,
+    SecretText,
+    Section,
+    Size,
+    Text,
+    Texts,
+    checked_by,
+    one_of,
+)
+from sloth_ci.config.server import DEFAULT_FILES, Login, ServerConfig, load_server, parse_server
+
+__all__ = [
+    "DEFAULT_FILES",
+    "AppConfig",
+    "Flag",
+    "Login",
+    "Networks",
+    "Provider",
+    "Seconds",
+    "Secret",
+    "SecretText",
+    "Secrets",
+    "Section",
+    "ServerConfig",
+    "Size",
+    "Text",
+    "Texts",
+    "checked_by",
+    "load_server",
+    "one_of",
+    "parse_app",
+    "parse_server",
+    "read_app_document",
+]

@@ -1,0 +1,208 @@
+"""Executors decide when and where a build runs; `builds.run_build` is what they run."""
+
+from collections import deque
+from collections.abc import Callable
+from threading import Condition, Event, Thread
+from time import monotonic, sleep
+from typing import Protocol
+
+from sloth_ci.builds import Build, BuildStatus, Halt, Result, RunAction, run_build
+from sloth_ci.errors import DatabaseUnavailable
+from sloth_ci.journal import SERVER_LOG, Journal
+from sloth_ci.store import Claimed, Store
+
+#: How long a thread without work waits for more before it ends, in seconds.
+LINGER = 2.0
+#: Pause after trouble with the store, in seconds.
+RETRY_DELAY = 1.0
+
+#: The build that a claim stands for; None when the app is gone meanwhile.
+MakeBuild = Callable[[int, Claimed], tuple[Build, RunAction] | None]
+
+
+class Executor(Protocol):
+    """Runs the queued builds of apps: those of one app in order, one at a time."""
+
+    def wake(self, app_id: int) -> None:
+        """Say that the app may have a waiting build; returns at once."""
+
+    def halt(self, app_id: int, status: BuildStatus) -> None:
+        """End the app's running build, if any, with that status; returns at once."""
+
+    def stop(self, grace: float) -> None:
+        """Start no more builds, give the running ones `grace` seconds, then interrupt them."""
+
+
+class BuildRun:
+    """Takes one build from the queue, runs it and writes its end: what every executor does."""
+
+    def __init__(self, store: Store, journal: Journal, make_build: MakeBuild) -> None:
+        self._store = store
+        self._journal = journal
+        self._make_build = make_build
+
+    def run_next(self, app_id: int, halt: Halt) -> bool:
+        """Run the app's oldest waiting build; False when none waits."""
+        claimed = self._store.claim(app_id)
+        if claimed is None:
+            return False
+        made = self._make_build(app_id, claimed)
+        if made is None:
+            self._finish(app_id, claimed.id, Result(BuildStatus.CANCELLED, 0), 0, halt)
+            return True
+        build, run_action = made
+        result = self._run(build, run_action, halt)
+        self._finish(app_id, build.id, result, len(build.actions), halt)
+        return True
+
+    def _finish(self, app_id: int, build_id: int, result: Result, total: int, halt: Halt) -> None:
+        while True:
+            try:
+                self._store.finish(app_id=app_id, build_id=build_id, result=result, total=total)
+            except DatabaseUnavailable:
+                SERVER_LOG.exception("The end of build %s could not be written yet", build_id)
+                if halt.status is BuildStatus.INTERRUPTED:
+                    return  # the next start finds it running, and says interrupted
+                sleep(RETRY_DELAY)
+            else:
+                return
+
+    def _run(self, build: Build, run_action: RunAction, halt: Halt) -> Result:
+        try:
+            return run_build(build, run_action=run_action, journal=self._journal, halt=halt)
+        except Exception:  # noqa: BLE001  one build's trouble must not end the executor
+            self._journal.build_broken(build)
+            return Result(BuildStatus.FAILED, 0)
+
+
+class ThreadExecutor:
+    """Runs builds in threads of the server: at most `max_builds` at a time, none when idle.
+
+    An app is either idle, in the line of apps with work, or served by one thread. `wake` during
+    service is remembered, so no wake-up is lost. Apps take turns: after each build its app goes
+    to the line's end.
+    """
+
+    def __init__(self, build_run: BuildRun, *, max_builds: int) -> None:
+        self._build_run = build_run
+        self._max_builds = max_builds
+        self._changed = Condition()
+        self._line: deque[int] = deque()
+        #: Every app in the line or in service.
+        self._known: set[int] = set()
+        self._woken_in_service: set[int] = set()
+        self._running: dict[int, Halt] = {}
+        self._threads = 0
+        self._idle = 0
+        self._stopping = False
+        self._stop_ordered = Event()
+
+    def wake(self, app_id: int) -> None:
+        """Say that the app may have a waiting build; returns at once."""
+        with self._changed:
+            if app_id in self._running:
+                self._woken_in_service.add(app_id)
+                return
+            if app_id in self._known or self._stopping:
+                return
+            self._line_up(app_id)
+
+    def halt(self, app_id: int, status: BuildStatus) -> None:
+        """End the app's running build, if any, with that status; returns at once."""
+        with self._changed:
+            if app_id in self._running:
+                self._running[app_id].order(status)
+
+    def stop(self, grace: float) -> None:
+        """Start no more builds, give the running ones `grace` seconds, then interrupt them."""
+        deadline = monotonic() + grace
+        with self._changed:
+            self._stopping = True
+            self._stop_ordered.set()
+            self._line.clear()
+            self._changed.notify_all()
+            while self._running and monotonic() < deadline:
+                self._changed.wait(deadline - monotonic())
+            for halt in self._running.values():
+                halt.order(BuildStatus.INTERRUPTED)
+            while self._threads:
+                self._changed.wait()
+
+    def interrupt(self) -> None:
+        """Interrupt what runs now; a `stop` that waits goes on at once."""
+        with self._changed:
+            for halt in self._running.values():
+                halt.order(BuildStatus.INTERRUPTED)
+
+    def _line_up(self, app_id: int) -> None:
+        self._known.add(app_id)
+        self._line.append(app_id)
+        if self._idle >= len(self._line):
+            self._changed.notify()
+        elif self._threads < self._max_builds:
+            self._threads += 1
+            Thread(target=self._work, name="executor", daemon=True).start()
+
+    def _work(self) -> None:
+        while (service := self._next_service()) is not None:
+            app_id, halt = service
+            more = self._serve(app_id, halt)
+            self._end_service(app_id, more=more)
+            halt.close()
+
+    def _next_service(self) -> tuple[int, Halt] | None:
+        with self._changed:
+            deadline = monotonic() + LINGER
+            self._idle += 1
+            while not self._line and not self._stopping and monotonic() < deadline:
+                self._changed.wait(deadline - monotonic())
+            self._idle -= 1
+            if self._line:
+                app_id = self._line.popleft()
+                self._running[app_id] = Halt()
+                return app_id, self._running[app_id]
+            self._threads -= 1
+            self._changed.notify_all()
+            return None
+
+    def _serve(self, app_id: int, halt: Halt) -> bool:
+        try:
+            return self._build_run.run_next(app_id, halt)
+        except Exception:  # noqa: BLE001  the store's trouble must not end the executor
+            SERVER_LOG.exception("The next build of app %s could not be taken", app_id)
+            self._stop_ordered.wait(RETRY_DELAY)
+            return True
+
+    def _end_service(self, app_id: int, *, more: bool) -> None:
+        with self._changed:
+            del self._running[app_id]
+            self._known.discard(app_id)
+            woken = app_id in self._woken_in_service
+            self._woken_in_service.discard(app_id)
+            if (more or woken) and not self._stopping:
+                self._line_up(app_id)
+            self._changed.notify_all()
+
+
+class ImmediateExecutor:
+    """Runs each build at once, in the caller's thread: for tests and tools."""
+
+    def __init__(self, build_run: BuildRun) -> None:
+        self._build_run = build_run
+        self._stopping = False
+
+    def wake(self, app_id: int) -> None:
+        """Run everything that waits for the app, and return then."""
+        halt = Halt()
+        try:
+            while not self._stopping and self._build_run.run_next(app_id, halt):
+                pass
+        finally:
+            halt.close()
+
+    def halt(self, app_id: int, status: BuildStatus) -> None:
+        """Nothing runs when this can be called."""
+
+    def stop(self, grace: float) -> None:
+        """Start no more builds."""
+        self._stopping = True

@@ -1,0 +1,23 @@
+"""What arrived over HTTP, as plain data: all a validator ever sees of the web."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request with its raw body."""
+
+    method: str
+    path: str
+    #: Without the leading `?`, still percent-encoded.
+    query: str
+    #: Names in lower case; a header sent twice is joined with a comma.
+    headers: Mapping[str, str]
+    #: The sender's IP address, after `trusted_proxies` were taken into account.
+    address: str
+    body: bytes
+
+    def header(self, name: str) -> str:
+        """The header's value, '' when it was not sent; the name's case doesn't matter."""
+        return self.headers.get(name.lower(), "")

@@ -1,0 +1,234 @@
+"""The server's life: start, restart, stop; foreground or daemon."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+from enum import Enum
+from ipaddress import ip_address
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from types import FrameType
+
+import cherrypy
+from cherrypy.process.servers import ServerAdapter
+
+from sloth_ci import __version__
+from sloth_ci.api import Server
+from sloth_ci.bed import Bed
+from sloth_ci.config import ServerConfig, load_server
+from sloth_ci.errors import ConfigInvalid, SlothError
+from sloth_ci.executors import ThreadExecutor
+from sloth_ci.journal import Journal
+from sloth_ci.logs import open_logs
+from sloth_ci.shell import ShellRunner, become_subreaper
+from sloth_ci.store import Store
+from sloth_ci.web import Site
+from sloth_ci.web.wire import WireServer
+
+LOG = logging.getLogger("sloth_ci.server")
+
+#: Requests answered at the same time.
+THREADS = 20
+#: Connections that wait for one of them, in the kernel.
+BACKLOG = 512
+#: systemd's socket activation: the listening socket is this descriptor. So is ours over a restart.
+INHERITED = 3
+#: Where a starting daemon writes one line for the command that started it.
+READY_FD = "SLOTH_READY_FD"
+
+
+class Order(Enum):
+    """What the server may be told to do with its life."""
+
+    STOP = "stop"
+    RESTART = "restart"
+    DRAINED = "drained"
+
+
+class PortTaken(SlothError):
+    """Can't listen on {host}:{port}: {reason}."""
+
+
+class Life:
+    """One run of the server, from the config to the last answer."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        _check_exposure(config)
+        self._socket = _listen(config)
+        self._config = config
+        self._orders: SimpleQueue[Order] = SimpleQueue()
+        paths = config.paths
+        self._store = Store(
+            config.path(paths.db) if paths.db else None,
+            max_queue=config.max_queue,
+            max_queue_total=config.max_queue_total,
+        )
+        journal = Journal(self._store)
+        site = Site(config, cherrypy.tree)
+        self._bed = Bed(
+            store=self._store,
+            journal=journal,
+            base_dir=config.base_dir,
+            run_action=ShellRunner(),
+            make_executor=lambda run: ThreadExecutor(run, max_builds=config.max_builds),
+            on_add=lambda app: site.mount(self._bed, app),
+            on_remove=site.unmount,
+        )
+        site.open(Server(bed=self._bed, store=self._store, life=self))
+
+    def ask_restart(self) -> None:
+        """Restart as soon as this request is answered."""
+        self._orders.put(Order.RESTART)
+
+    def ask_stop(self) -> None:
+        """Stop as soon as this request is answered."""
+        self._orders.put(Order.STOP)
+
+    def run(self) -> socket.socket | None:
+        """Serve until told to end; gives the listening socket when a restart is wanted.
+
+        While the server restarts, callers wait in that socket's queue.
+        """
+        become_subreaper()
+        self._listen_to_signals()
+        order = Order.STOP
+        try:
+            self._bed.load(tuple(str(self._config.path(one)) for one in self._config.paths.configs))
+            _start_engine(self._socket)
+            _tell_ready(f"Sloth CI {__version__} listens on {_url(self._socket)}")
+            order = self._orders.get()
+            self._drain(order)
+        finally:
+            cherrypy.engine.exit()
+            self._store.close()
+        LOG.info("Stopped" if order is Order.STOP else "Restarting")
+        return self._socket if order is Order.RESTART else None
+
+    def _drain(self, order: Order) -> None:
+        """Let running builds end, with requests answered meanwhile; a second order ends them."""
+        executor = self._bed.executor
+        if order is Order.STOP:
+            self._bed.stop_taking()
+        LOG.info("Told to %s; running builds get %g s", order.value, self._config.stop_grace)
+        drain = Thread(target=self._wait_for_builds, name="drain", daemon=True)
+        drain.start()
+        while self._orders.get() is not Order.DRAINED:
+            if isinstance(executor, ThreadExecutor):
+                executor.interrupt()
+        drain.join()
+
+    def _wait_for_builds(self) -> None:
+        self._bed.executor.stop(self._config.stop_grace)
+        self._orders.put(Order.DRAINED)
+
+    def _listen_to_signals(self) -> None:
+        def tell(number: int, _frame: FrameType | None) -> None:
+            self._orders.put(Order.RESTART if number == signal.SIGHUP else Order.STOP)
+
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, tell)
+
+
+def serve(config_file: Path, *, screen: bool) -> None:
+    """Run the server until it is stopped; a restart replaces the process by a new one.
+
+    Raises SlothError when it can't start.
+    """
+    config = load_server(config_file)
+    paths = config.paths
+    open_logs(
+        access_log=config.path(paths.access_log) if paths.access_log else None,
+        error_log=config.path(paths.error_log) if paths.error_log else None,
+        screen=screen,
+    )
+    inherited = Life(config).run()
+    if inherited is not None:
+        _replace_process(config_file, inherited, screen=screen)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """`python -m sloth_ci.server CONFIG [--quiet]`: what `sci start` runs."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        serve(Path(given[0]), screen="--quiet" not in given)
+    except SlothError as error:
+        LOG.debug("The server could not start", exc_info=True)
+        _tell_ready(f"error: {error}")
+        sys.exit(f"sci: {error}")
+    except OSError as error:
+        _tell_ready(f"error: {error}")
+        sys.exit(f"sci: {error}")
+
+
+def _check_exposure(config: ServerConfig) -> None:
+    if config.api_auth or _is_loopback(config.host):
+        return
+    raise ConfigInvalid(
+        text=f"host {config.host} can be reached by others, and there is no 'api_auth':"
+        " set a login and password, or use host 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(config: ServerConfig) -> socket.socket:
+    """The listening socket: inherited from systemd or from ourselves, else a new one."""
+    if os.environ.pop("LISTEN_PID", "") == str(os.getpid()):
+        return socket.socket(fileno=INHERITED)
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise PortTaken(host=config.host, port=config.port, reason=error.strerror) from error
+
+
+def _start_engine(listening: socket.socket) -> None:
+    cherrypy.config.update(
+        {
+            "server.thread_pool": THREADS,
+            "server.max_request_body_size": 0,
+            "server.max_request_header_size": 64_000,
+            "server.socket_queue_size": BACKLOG,
+            "server.shutdown_timeout": 2,
+            "engine.autoreload.on": False,
+            "checker.on": False,
+            "log.screen": False,
+        }
+    )
+    cherrypy.engine.autoreload.unsubscribe()
+    cherrypy.server.unsubscribe()
+    ServerAdapter(cherrypy.engine, WireServer(listening.dup())).subscribe()
+    cherrypy.engine.start()
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _replace_process(config_file: Path, inherited: socket.socket, *, screen: bool) -> None:
+    os.dup2(inherited.fileno(), INHERITED, inheritable=True)
+    os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+    command = [sys.executable, "-m", "sloth_ci.server", str(config_file)]
+    os.execv(sys.executable, command if screen else [*command, "--quiet"])  # noqa: S606
+
+
+def _tell_ready(line: str) -> None:
+    """Say it in the log, and to the command that started a daemon and waits for this line."""
+    LOG.info("%s", line)
+    waiting = os.environ.pop(READY_FD, None)
+    if waiting is not None:
+        with os.fdopen(int(waiting), "w", encoding="utf-8") as pipe:
+            pipe.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""The store: one SQLite file of apps, queue, builds, deliveries, records; the room of sqlite3.
+
+Verbs go in, dataclasses come out. Every change is one transaction of the one writing thread
+(`writer.py`, `changes.py`); every question is one short read on a connection of the asking thread
+(`reader.py`). The queue is the builds table.
+"""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import partial
+from pathlib import Path
+from time import time
+
+from sloth_ci.builds import Result
+from sloth_ci.records import LogRecord
+from sloth_ci.store import changes, reader
+from sloth_ci.store.rows import (
+    Accepted,
+    Cause,
+    Claimed,
+    NewDelivery,
+    Origin,
+    StoredApp,
+    StoredBuild,
+)
+from sloth_ci.store.schema import DatabaseRefused, check_identity, migrate
+from sloth_ci.store.writer import Writer
+
+__all__ = [
+    "Accepted",
+    "Cause",
+    "Claimed",
+    "DatabaseRefused",
+    "NewDelivery",
+    "Origin",
+    "Store",
+    "StoredApp",
+    "StoredBuild",
+]
+
+#: How long a connection waits for somebody else's lock, in seconds.
+BUSY_TIMEOUT = 5.0
+
+
+class Store:
+    """The server's memory.
+
+    Without a `path` it lives in a temporary file, keeps no log records, and is gone when closed.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        clock: Callable[[], float] = time,
+        max_queue: int = 10_000,
+        max_queue_total: int = 100_000,
+    ) -> None:
+        self._clock = clock
+        self._max_queue = max_queue
+        self._max_queue_total = max_queue_total
+        self.keeps_records = path is not None
+        self._temporary = None if path else tempfile.TemporaryDirectory(prefix="sloth-ci-")
+        self._path = path or Path(self._temporary.name if self._temporary else "") / "sloth.db"
+        self._guard = _lock_file(self._path)
+        try:
+            connection = _open(self._path)
+        except BaseException:
+            os.close(self._guard)
+            raise
+        self._writer = Writer(connection)
+        self._writing = connection
+        self._reader = reader.Reader(partial(_connect, self._path))
+
+    # Apps
+
+    def add_app(self, *, listen_point: str, origin: Origin, config: str, file: str | None) -> int:
+        """Keep a new app and give its id.
+
+        Raises ListenPointTaken.
+        """
+        return self._writer.run(
+            partial(
+                changes.add_app, listen_point=listen_point, origin=origin, config=config, file=file
+            )
+        )
+
+    def set_app(self, *, app_id: int, origin: Origin, config: str, file: str | None) -> None:
+        """Keep an app's changed config or config file."""
+        self._writer.run(
+            partial(changes.set_app, app_id=app_id, origin=origin, config=config, file=file)
+        )
+
+    def remove_app(self, app_id: int) -> None:
+        """Forget an app, all but its history; its waiting builds are cancelled."""
+        self._writer.run(partial(changes.remove_app, app_id=app_id, now=self._clock()))
+
+    def apps(self) -> list[StoredApp]:
+        """Every app there is, in order of its making."""
+        return reader.apps(self._reader)
+
+    def app(self, app_id: int) -> StoredApp:
+        """The app of that id, which must exist."""
+        return reader.app(self._reader, app_id)
+
+    def find_app_id(self, listen_point: str) -> int | None:
+        """The id of a listen point ever seen, None for a new one."""
+        return reader.find_app_id(self._reader, listen_point)
+
+    # Queue
+
+    def accept(
+        self,
+        *,
+        app_id: int,
+        listen_point: str,
+        cause: Cause,
+        params: Sequence[Mapping[str, str]],
+        total: int,
+        delivery: NewDelivery | None = None,
+    ) -> Accepted:
+        """Queue a build of `total` actions for each set of params; safe on the disk on return.
+
+        Raises QueueFull, Unavailable or DatabaseUnavailable; then nothing was queued.
+        """
+        return self._writer.run(
+            partial(
+                changes.accept,
+                app_id=app_id,
+                listen_point=listen_point,
+                cause=cause,
+                params=params,
+                total=total,
+                delivery=delivery,
+                max_queue=self._max_queue,
+                max_queue_total=self._max_queue_total,
+                now=self._clock(),
+            )
+        )
+
+    def claim(self, app_id: int) -> Claimed | None:
+        """Take the app's oldest waiting build and mark it running; None when none waits."""
+        return self._writer.run(partial(changes.claim, app_id=app_id, now=self._clock()))
+
+    def finish(self, *, app_id: int, build_id: int, result: Result, total: int) -> None:
+        """Give a running build its final status, behind all its records."""
+        self._writer.run(
+            partial(
+                changes.finish,
+                app_id=app_id,
+                build_id=build_id,
+                result=result,
+                total=total,
+                now=self._clock(),
+            )
+        )
+
+    def recover(self) -> tuple[tuple[int, int], ...]:
+        """Mark what ran when the last server went down as interrupted: (build id, app id) pairs."""
+        return self._writer.run(partial(changes.recover, now=self._clock()))
+
+    def requeue(self, *, build_id: int, total: int) -> int:
+        """Queue a build again with its params and give the new build's id."""
+        return self._writer.run(
+            partial(changes.requeue, build_id=build_id, total=total, now=self._clock())
+        )
+
+    def waiting_apps(self) -> list[int]:
+        """The ids of apps with waiting builds, the longest waiting first."""
+        return reader.waiting_apps(self._reader)
+
+    # Records
+
+    def write(self, record: LogRecord) -> None:
+        """Keep a record soon; records keep their order, and stand before a later `finish`."""
+        if self.keeps_records:
+            self._writer.append(
+                (
+                    record.app_id,
+                    record.build_id,
+                    record.logger,
+                    record.level,
+                    record.stream,
+                    record.timestamp,
+                    record.message,
+                )
+            )
+
+    def note_progress(self, *, build_id: int, completed: int) -> None:
+        """Keep soon how many actions of a running build have completed."""
+        self._writer.progress(build_id, completed)
+
+    def flush(self) -> None:
+        """Wait until everything written so far can be read."""
+        self._writer.flush()
+
+    def logs(self, *, app_id: int, level: int, skip: int, most: int) -> list[LogRecord]:
+        """The app's records of at least that level, newest first."""
+        return reader.logs(self._reader, app_id=app_id, level=level, skip=skip, most=most)
+
+    def history(self, *, app_id: int, level: int, skip: int, most: int) -> list[LogRecord]:
+        """The records of the statuses of the app's builds, newest first."""
+        return reader.history(self._reader, app_id=app_id, level=level, skip=skip, most=most)
+
+    def last_build(self, app_id: int) -> StoredBuild | None:
+        """The app's newest build."""
+        return reader.last_build(self._reader, app_id)
+
+    def find_build(self, build_id: int) -> StoredBuild | None:
+        """The build of that id."""
+        return reader.find_build(self._reader, build_id)
+
+    def close(self) -> None:
+        """Write what waits and let go of the file."""
+        self._writer.close()
+        self._reader.close()
+        self._writing.close()
+        os.close(self._guard)
+        if self._temporary:
+            self._temporary.cleanup()
+
+
+def _lock_file(path: Path) -> int:
+    """Hold `path`.lock for this process: two servers on one file would run every build twice."""
+    name = f"{path}.lock"
+    try:
+        guard = os.open(name, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise DatabaseRefused(path=path, reason=f"{name}: {error.strerror}") from error
+    try:
+        flock(guard, LOCK_EX | LOCK_NB)
+    except OSError as error:
+        os.close(guard)
+        raise DatabaseRefused(path=path, reason="another server uses it") from error
+    return guard
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = _connect(path)
+        check_identity(connection, str(path))
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        migrate(connection)
+    except OSError as error:
+        raise DatabaseRefused(path=path, reason=error.strerror) from error
+    except sqlite3.Error as error:
+        raise DatabaseRefused(path=path, reason=str(error)) from error
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection

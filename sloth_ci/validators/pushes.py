@@ -1,0 +1,302 @@
+"""What providers of repositories have in common: events, branches and tags, and their filters."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from time import time
+from typing import ClassVar
+
+from sloth_ci.errors import BadPayload
+from sloth_ci.request import Request
+from sloth_ci.validators import ProviderOptions, Validator, Verdict, first_sent
+from sloth_ci.validators.payload import Payload, describe, read_json
+
+BRANCH, TAG = "refs/heads/", "refs/tags/"
+
+_EVENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.: -]{0,99}")
+_DELIVERY_ID = re.compile(r"[!-~]{1,200}")
+#: Reasons told of one delivery.
+_MAX_REASONS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a delivery tells of one branch or tag; '' is for what it does not tell."""
+
+    #: The whole name: `refs/heads/feature/login`, `refs/tags/v1.0`.
+    ref: str = ""
+    commit: str = ""
+    before: str = ""
+    author: str = ""
+    message: str = ""
+    url: str = ""
+    #: Why there is nothing to build; '' when there is.
+    ignored: str = ""
+
+    @property
+    def branch(self) -> str:
+        """The full name behind `refs/heads/`, '' when it is no branch."""
+        return self.ref[len(BRANCH) :] if self.ref.startswith(BRANCH) else ""
+
+    @property
+    def tag(self) -> str:
+        """The full name behind `refs/tags/`, '' when it is no tag."""
+        return self.ref[len(TAG) :] if self.ref.startswith(TAG) else ""
+
+
+#: Reads the changes out of one kind of payload.
+Reader = Callable[[Payload], Sequence[Change]]
+
+
+class PushValidator(Validator):
+    """A validator of a provider that tells of repositories' branches and tags."""
+
+    #: Where the event's name and the delivery's id are; the first header that was sent counts.
+    event_headers: ClassVar[tuple[str, ...]]
+    delivery_headers: ClassVar[tuple[str, ...]]
+    #: The provider's names of what `push` stands for in `events`.
+    push_events: ClassVar[tuple[str, ...]] = ("push",)
+    #: The actions meant by an event that is listed without one.
+    actions: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    #: The readers of the events that tell of a branch or tag.
+    readers: ClassVar[Mapping[str, Reader]]
+
+    def __init__(self, options: ProviderOptions, *, now: Callable[[], float] = time) -> None:
+        super().__init__(options, now=now)
+        self._wanted = frozenset(self._expand(options.events))
+
+    def judge(self, request: Request) -> Verdict:
+        """The changes told of, filtered by the app's options."""
+        payload = self.read_payload(request)
+        event, delivery_id = self._event(request), self.delivery_id(request)
+        reason = self._ignore_event(event, payload)
+        if reason:
+            return Verdict(event, delivery_id, (), reason)
+        owner, repo = self.repository(payload)
+        reason = ignore_repository(self.options, owner=owner, repo=repo)
+        if reason:
+            return Verdict(event, delivery_id, (), reason)
+        changes = self.changes(self.event_name(event), payload)
+        about = {"event": event, "owner": owner, "repo": repo, "delivery": delivery_id or ""}
+        params, reason = self._filter(changes, about)
+        return Verdict(event, delivery_id, params, reason)
+
+    def read_payload(self, request: Request) -> Payload:
+        """The body as data; raises BadBody or BadPayload."""
+        return read_json(request, provider=self.provider)
+
+    def event_name(self, name: str) -> str:
+        """An event's name as it is compared, in a config and in a header."""
+        return name.lower()
+
+    def delivery_id(self, request: Request) -> str | None:
+        """The delivery's id, the same when the provider sends it again; None without one."""
+        header = first_sent(request, self.delivery_headers)
+        return check_delivery_id(request.header(header), field=header, provider=self.provider)
+
+    def repository(self, payload: Payload) -> tuple[str, str]:
+        """The owner and the name of the repository that the payload is about."""
+        return split_full_name(payload, "repository.full_name", provider=self.provider)
+
+    def action(self, payload: Payload) -> str:
+        """What happened within the event, '' when the payload doesn't say."""
+        return payload.optional_text("action")
+
+    def changes(self, event: str, payload: Payload) -> Sequence[Change]:
+        """What the payload tells of each branch and tag."""
+        return self.readers.get(event, read_nothing)(payload)
+
+    def _expand(self, events: Iterable[str]) -> Iterable[str]:
+        for entry in events:
+            event, dot, action = entry.partition(".")
+            name = self.event_name(event)
+            if entry == "push":
+                yield from map(self.event_name, self.push_events)
+            elif dot:
+                yield f"{name}.{action}"
+            elif name in self.actions:
+                yield from (f"{name}.{action}" for action in self.actions[name])
+            else:
+                yield name
+
+    def _event(self, request: Request) -> str:
+        header = first_sent(request, self.event_headers)
+        return check_event(request.header(header), field=header, provider=self.provider)
+
+    def _ignore_event(self, event: str, payload: Payload) -> str:
+        name = self.event_name(event)
+        if name in self._wanted:
+            return ""
+        listed = ", ".join(self.options.events)
+        if not any(entry.startswith(f"{name}.") for entry in self._wanted):
+            return f"The event is '{event}'; this app builds on {listed}."
+        action = self.action(payload)
+        if f"{name}.{action}" in self._wanted:
+            return ""
+        return (
+            f"The event is '{event}' with the action {shown(action)}; this app builds on {listed}."
+        )
+
+    def _filter(
+        self, changes: Sequence[Change], about: Mapping[str, str]
+    ) -> tuple[tuple[Mapping[str, str], ...], str]:
+        params: list[Mapping[str, str]] = []
+        reasons: dict[str, None] = {}
+        for change in changes:
+            check_change(change, provider=self.provider)
+            reason = change.ignored or ignore_change(self.options, change)
+            if reason:
+                reasons[reason] = None
+            else:
+                params.append(_params(change, about))
+        if params:
+            return tuple(params), ""
+        return (), " ".join(list(reasons)[:_MAX_REASONS]) or "It tells of no change."
+
+
+def read_nothing(payload: Payload) -> Sequence[Change]:  # noqa: ARG001
+    """One change of nothing that has a name: the event itself is all that is told."""
+    return [Change()]
+
+
+def find_commit(payload: Payload, commit: str) -> Payload:
+    """What the payload's list of commits tells of that one; nothing when it isn't in there."""
+    for part in payload.parts("commits") if payload.has("commits") else ():
+        if part.optional_text("id") == commit:
+            return part
+    return Payload("", {})
+
+
+def check_event(event: str, *, field: str, provider: str) -> str:
+    """The event's name; raises BadPayload when there is none or it can't be one."""
+    if _EVENT.fullmatch(event):
+        return event
+    raise BadPayload(
+        provider=provider, field=field, wanted="an event's name", came=describe(event or None)
+    )
+
+
+def check_delivery_id(delivery_id: str, *, field: str, provider: str) -> str | None:
+    """The delivery's id, None for ''; raises BadPayload when it can't be one."""
+    if not delivery_id:
+        return None
+    if _DELIVERY_ID.fullmatch(delivery_id):
+        return delivery_id
+    raise BadPayload(
+        provider=provider,
+        field=field,
+        wanted="an id of at most 200 printable characters",
+        came=describe(delivery_id),
+    )
+
+
+def split_full_name(payload: Payload, path: str, *, provider: str) -> tuple[str, str]:
+    """Owner and name out of `owner/name`; the owner may hold slashes."""
+    full_name = payload.text(path)
+    owner, _, repo = full_name.rpartition("/")
+    if not owner or not repo:
+        raise BadPayload(
+            provider=provider, field=path, wanted="owner/name", came=describe(full_name)
+        )
+    return owner, repo
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two names of owners or repositories are the same; providers ignore the case."""
+    return one.casefold() == other.casefold()
+
+
+def ignore_repository(options: ProviderOptions, *, owner: str, repo: str) -> str:
+    """Why the app doesn't build that repository; '' when it does."""
+    if options.owner and not same_name(options.owner, owner):
+        return (
+            f"The repository's owner is {shown(owner)}; this app builds those of '{options.owner}'."
+        )
+    if options.repo and not same_name(options.repo, repo):
+        return f"The repository is {shown(repo)}; this app builds '{options.repo}'."
+    return ""
+
+
+def check_change(change: Change, *, provider: str) -> None:
+    """Raise BadPayload for a name that a command could take for an option (CWE-88)."""
+    names = {
+        "ref": change.ref,
+        "branch": change.branch,
+        "tag": change.tag,
+        "commit": change.commit,
+    }
+    for field, value in names.items():
+        check_name(value, provider=provider, field=field)
+    if change.ref in (BRANCH, TAG):
+        raise BadPayload(
+            provider=provider, field="ref", wanted="a whole name", came=describe(change.ref)
+        )
+
+
+def check_name(value: str, *, provider: str, field: str) -> None:
+    """Raise BadPayload when the value starts with '-'."""
+    if value.startswith("-"):
+        raise BadPayload(
+            provider=provider,
+            field=field,
+            wanted="a name that does not start with '-'",
+            came=describe(value),
+        )
+
+
+def ignore_change(options: ProviderOptions, change: Change) -> str:
+    """Why the app doesn't build that branch or tag; '' when it does, or when there is neither."""
+    if change.branch:
+        return ignore_branch(options, change.branch)
+    if change.tag:
+        return ignore_tag(options, change.tag)
+    return f"{shown(change.ref)} is neither a branch nor a tag." if change.ref else ""
+
+
+def ignore_branch(options: ProviderOptions, branch: str) -> str:
+    """Why the app doesn't build that branch; '' when it does."""
+    if _is_any(branch, options.branches):
+        return ""
+    return f"The branch is {shown(branch)}; this app builds {', '.join(options.branches)}."
+
+
+def ignore_tag(options: ProviderOptions, tag: str) -> str:
+    """Why the app doesn't build that tag; '' when it does."""
+    if _is_any(tag, options.tags):
+        return ""
+    listed = ", ".join(options.tags) or "no tags, since its provider lists none in 'tags'"
+    return f"The tag is {shown(tag)}; this app builds {listed}."
+
+
+def deleted(ref: str) -> Change:
+    """The change that took the branch or tag away."""
+    return Change(ref=ref, ignored=f"{shown(ref)} was deleted.")
+
+
+def is_zero(commit: str) -> bool:
+    """Whether the hash is git's 'no commit'."""
+    return not commit.strip("0")
+
+
+def shown(value: str) -> str:
+    """A name from outside, fit for one line of a log."""
+    return repr(value if len(value) <= 100 else value[:97] + "...")
+
+
+def _params(change: Change, about: Mapping[str, str]) -> Mapping[str, str]:
+    return {
+        **about,
+        "ref": change.ref,
+        "branch": change.branch,
+        "tag": change.tag,
+        "commit": change.commit,
+        "before": "" if is_zero(change.before) else change.before,
+        "author": change.author,
+        "message": change.message,
+        "url": change.url,
+    }
+
+
+def _is_any(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)

@@ -1,0 +1,117 @@
+"""The web: `/` for the API, one listen point an app; cherrypy is imported here and in `server.py`.
+
+Each listen point is a plain WSGI callable grafted on CherryPy's tree: the tree finds it by its
+path, and nothing else of the framework stands between a push and its verdict.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from cherrypy._cptree import Tree
+
+from sloth_ci.api import Answer, Server, call, find_action
+from sloth_ci.app import App
+from sloth_ci.bed import Bed
+from sloth_ci.config import ServerConfig
+from sloth_ci.errors import MethodRefused, PathNotFound
+from sloth_ci.store import Accepted
+from sloth_ci.web.login import LoginCheck
+from sloth_ci.web.origin import check_host, check_origin
+from sloth_ci.web.parameters import read_parameters
+from sloth_ci.web.wsgi import (
+    Environ,
+    Reply,
+    StartResponse,
+    answer,
+    json_reply,
+    read_body,
+    read_head,
+)
+
+API_METHODS = ("GET", "POST")
+
+
+class ApiEndpoint:
+    """Answers the API's requests, and those for paths where nothing listens."""
+
+    def __init__(self, config: ServerConfig, server: Server) -> None:
+        self._config = config
+        self._server = server
+        self._login = LoginCheck(config.api_auth)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return answer(environ, start_response, self._respond)
+
+    def _respond(self, environ: Environ) -> Reply:
+        request = read_head(environ, self._config)
+        check_host(request, self._config.hosts)
+        if request.path not in ("", "/"):
+            raise PathNotFound(path=request.path)
+        self._login.check(request)
+        if request.method not in API_METHODS:
+            raise MethodRefused(method=request.method, allowed=", ".join(API_METHODS))
+        if request.method == "POST":
+            body = read_body(environ, limit=self._config.max_request)
+            request = replace(request, body=body)
+        params = read_parameters(request)
+        action = find_action(params)
+        if action.changes_state:
+            check_origin(request, action.name)
+        return _show(*call(self._server, params))
+
+
+class AppEndpoint:
+    """Answers the deliveries of one app."""
+
+    __slots__ = ("_app", "_bed", "_config")
+
+    def __init__(self, config: ServerConfig, bed: Bed, app: App) -> None:
+        self._config = config
+        self._bed = bed
+        self._app = app
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return answer(environ, start_response, self._respond)
+
+    def _respond(self, environ: Environ) -> Reply:
+        request = read_head(environ, self._config)
+        check_host(request, self._config.hosts)
+        if environ.get("PATH_INFO") not in ("", "/"):
+            raise PathNotFound(path=request.path)
+        self._bed.check_taking()
+        body = read_body(environ, limit=self._config.max_delivery)
+        return _tell(self._app.receive(replace(request, body=body)))
+
+
+class Site:
+    """CherryPy's tree with an endpoint for the API and one for each app."""
+
+    def __init__(self, config: ServerConfig, tree: Tree) -> None:
+        self._config = config
+        self._tree = tree
+
+    def open(self, server: Server) -> None:
+        """Mount the API."""
+        self._tree.graft(ApiEndpoint(self._config, server), "")
+
+    def mount(self, bed: Bed, app: App) -> None:
+        """Mount an app, or the one that takes its place."""
+        self._tree.graft(AppEndpoint(self._config, bed, app), f"/{app.listen_point}")
+
+    def unmount(self, app: App) -> None:
+        """Take an app off."""
+        self._tree.apps.pop(f"/{app.listen_point}", None)
+
+
+def _show(status: int, given: Answer) -> Reply:
+    if given.empty:
+        return Reply(status, b"", given.headers)
+    return json_reply(status, given.value, given.headers)
+
+
+def _tell(accepted: Accepted) -> Reply:
+    value: dict[str, object] = {"builds": list(accepted.builds)}
+    if not accepted.builds:
+        value["reason"] = accepted.reason
+    queued = accepted.builds and not accepted.repeated
+    return json_reply(202 if queued else 200, value)

@@ -1,0 +1,133 @@
+"""WSGI to `Request`, `Reply` to WSGI, errors to replies: the one renderer."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any
+
+from sloth_ci.config import ServerConfig
+from sloth_ci.errors import BadBody, BadRequest, BodyTooLarge, SlothError
+from sloth_ci.request import Request
+
+Environ = dict[str, Any]
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+#: Answers a request; raises SlothError for a refusal.
+Respond = Callable[[Environ], "Reply"]
+
+ERROR_LOG = logging.getLogger("sloth_ci.web")
+ACCESS_LOG = logging.getLogger("sloth_ci.access")
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_reply(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
+    """An answer that holds a JSON value."""
+    body = json.dumps(value, separators=(", ", ": ")).encode()
+    return Reply(status, body, {"Content-Type": "application/json", **(headers or {})})
+
+
+def render_error(error: SlothError) -> Reply:
+    """An error as its answer."""
+    value = {"code": error.code, "message": error.message, "details": error.details}
+    return json_reply(error.status, {"error": value}, error.headers)
+
+
+def answer(environ: Environ, start_response: StartResponse, respond: Respond) -> Iterable[bytes]:
+    """Answer a WSGI request with what `respond` gives or raises."""
+    try:
+        reply = respond(environ)
+    except SlothError as error:
+        reply = render_error(error)
+    except Exception:  # noqa: BLE001  the edge: a fault of ours must end in an answer, and in the log
+        ERROR_LOG.exception("A request failed: %s", environ.get("REQUEST_METHOD"))
+        reply = render_error(SlothError())
+    headers = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
+    headers += reply.headers.items()
+    if reply.status != HTTPStatus.NO_CONTENT:
+        headers.append(("Content-Length", str(len(reply.body))))
+    _note_access(environ, reply)
+    start_response(_STATUS_LINES[reply.status], headers)
+    return [reply.body] if environ["REQUEST_METHOD"] != "HEAD" else []
+
+
+def read_head(environ: Environ, config: ServerConfig) -> Request:
+    """The request without its body, which is not read yet."""
+    headers = {
+        name[5:].replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    headers["content-type"] = environ.get("CONTENT_TYPE", "")
+    return Request(
+        method=environ["REQUEST_METHOD"],
+        path=environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+        query=environ.get("QUERY_STRING", ""),
+        headers=headers,
+        address=_sender(environ["REMOTE_ADDR"], headers, config),
+        body=b"",
+    )
+
+
+def read_body(environ: Environ, *, limit: int) -> bytes:
+    """The request's whole body.
+
+    Raises BodyTooLarge or BadBody.
+    """
+    announced = environ.get("CONTENT_LENGTH") or ""
+    if announced and not announced.isdecimal():
+        raise BadRequest(reason="its Content-Length is no number")
+    if announced and int(announced) > limit:
+        raise BodyTooLarge(limit=limit)
+    try:
+        body: bytes = environ["wsgi.input"].read(limit + 1)
+    except (OSError, ValueError) as error:
+        raise BadBody(wanted="whole", reason="it broke off") from error
+    if len(body) > limit:
+        raise BodyTooLarge(limit=limit)
+    if announced and len(body) < int(announced):
+        raise BadBody(wanted="whole", reason=f"{len(body)} of {announced} bytes came")
+    return body
+
+
+def _sender(address: str, headers: Mapping[str, str], config: ServerConfig) -> str:
+    """Who sent it: the last address in X-Forwarded-For that no trusted proxy of ours has."""
+    if not config.trusted_proxies or not _is_trusted(address, config):
+        return address
+    for hop in reversed(headers.get("x-forwarded-for", "").split(",")):
+        try:
+            address = str(ip_address(hop.strip()))
+        except ValueError:
+            return address
+        if not _is_trusted(address, config):
+            return address
+    return address
+
+
+def _is_trusted(address: str, config: ServerConfig) -> bool:
+    return any(ip_address(address) in network for network in config.trusted_proxies)
+
+
+def _note_access(environ: Environ, reply: Reply) -> None:
+    if ACCESS_LOG.isEnabledFor(logging.INFO):
+        ACCESS_LOG.info(
+            '%s "%s %s%s" %s %s "%s"',
+            environ["REMOTE_ADDR"],
+            environ["REQUEST_METHOD"],
+            environ.get("SCRIPT_NAME", ""),
+            environ.get("PATH_INFO", ""),
+            reply.status,
+            len(reply.body),
+            environ.get("HTTP_USER_AGENT", "-"),
+        )

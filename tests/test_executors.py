@@ -1,0 +1,308 @@
+"""Executors: each queued build runs once, in order, within the limit, and none is forgotten."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Lock, Thread
+from time import monotonic
+
+import pytest
+
+from sloth_ci.builds import (
+    Action,
+    Build,
+    BuildJournal,
+    BuildStatus,
+    Halt,
+    Outcome,
+    OutcomeStatus,
+)
+from sloth_ci.executors import BuildRun, Executor, ImmediateExecutor, ThreadExecutor
+from sloth_ci.journal import Journal
+from sloth_ci.store import Cause, Claimed, Origin, Store
+from sloth_ci.template import compile_template
+
+DONE = Outcome(OutcomeStatus.COMPLETED)
+PATIENCE = 20
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "sloth.db")
+    yield store
+    store.close()
+
+
+class Stage:
+    """Apps with one action each, whose runs the test controls."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.ran: list[int] = []
+        self.running = 0
+        self.most_running = 0
+        self.act: Callable[[Build, Halt], Outcome] = lambda _build, _halt: DONE
+        self.lock = Lock()
+        self.build_run = BuildRun(store, Journal(store), self.make_build)
+        self.gone: set[int] = set()
+
+    def add_app(self, name: str = "web") -> int:
+        return self.store.add_app(listen_point=name, origin=Origin.API, config="", file=None)
+
+    def queue(self, app_id: int) -> int:
+        return self.store.accept(
+            app_id=app_id, listen_point="web", cause=Cause.TRIGGER, params=({},), total=1
+        ).builds[0]
+
+    def make_build(self, app_id: int, claimed: Claimed):
+        if app_id in self.gone:
+            return None
+        actions = (Action(compile_template("true")),)
+        return Build(claimed.id, app_id, f"app{app_id}", actions, claimed.params), self.run_action
+
+    def run_action(
+        self,
+        build: Build,
+        position: int,
+        deadline: float | None,
+        halt: Halt,
+        journal: BuildJournal,
+    ) -> Outcome:
+        with self.lock:
+            self.ran.append(build.id)
+            self.running += 1
+            self.most_running = max(self.running, self.most_running)
+        try:
+            return self.act(build, halt)
+        finally:
+            with self.lock:
+                self.running -= 1
+
+    def status(self, build_id: int) -> BuildStatus:
+        build = self.store.find_build(build_id)
+        assert build is not None
+        return build.status
+
+    def wait_until_final(self, *build_ids: int) -> None:
+        deadline = monotonic() + PATIENCE
+        while not all(self.status(one).final for one in build_ids):
+            assert monotonic() < deadline, [self.status(one) for one in build_ids]
+            Event().wait(0.005)
+
+
+@pytest.fixture
+def stage(store: Store) -> Stage:
+    return Stage(store)
+
+
+class ExecutorContract:
+    """What holds for every executor."""
+
+    @pytest.fixture
+    def executor(self, stage: Stage) -> Executor:
+        raise NotImplementedError
+
+    def test_builds_of_an_app_run_once_each_in_order(self, executor, stage: Stage) -> None:
+        app_id = stage.add_app()
+        builds = []
+        for _ in range(20):
+            builds.append(stage.queue(app_id))
+            executor.wake(app_id)
+        stage.wait_until_final(*builds)
+        assert stage.ran == builds
+        assert {stage.status(one) for one in builds} == {BuildStatus.COMPLETE}
+
+    def test_waking_an_app_without_work_does_nothing(self, executor, stage: Stage) -> None:
+        app_id = stage.add_app()
+        executor.wake(app_id)
+        executor.wake(app_id)
+        build = stage.queue(app_id)
+        executor.wake(app_id)
+        stage.wait_until_final(build)
+        assert stage.ran == [build]
+
+    def test_a_fault_of_the_server_fails_the_build_and_the_next_one_runs(
+        self, executor, stage: Stage
+    ) -> None:
+        app_id = stage.add_app()
+        first, second = stage.queue(app_id), stage.queue(app_id)
+
+        def act(build: Build, _halt: Halt) -> Outcome:
+            if build.id == first:
+                raise ZeroDivisionError
+            return DONE
+
+        stage.act = act
+        executor.wake(app_id)
+        stage.wait_until_final(first, second)
+        assert stage.status(first) is BuildStatus.FAILED
+        assert stage.status(second) is BuildStatus.COMPLETE
+
+    def test_a_build_of_an_app_that_is_gone_is_cancelled(self, executor, stage: Stage) -> None:
+        app_id = stage.add_app()
+        build = stage.queue(app_id)
+        stage.gone.add(app_id)
+        executor.wake(app_id)
+        stage.wait_until_final(build)
+        assert stage.status(build) is BuildStatus.CANCELLED
+        assert stage.ran == []
+
+    def test_after_the_stop_nothing_starts_and_what_waits_stays(
+        self, executor, stage: Stage
+    ) -> None:
+        app_id = stage.add_app()
+        executor.stop(grace=1)
+        build = stage.queue(app_id)
+        executor.wake(app_id)
+        assert stage.status(build) is BuildStatus.QUEUED
+
+
+class TestImmediateExecutor(ExecutorContract):
+    """The contract, run in the caller's thread."""
+
+    @pytest.fixture
+    def executor(self, stage: Stage) -> Executor:
+        return ImmediateExecutor(stage.build_run)
+
+
+class TestThreadExecutor(ExecutorContract):
+    """The contract, and what only threads can promise."""
+
+    @pytest.fixture
+    def executor(self, stage: Stage) -> Iterator[ThreadExecutor]:
+        executor = ThreadExecutor(stage.build_run, max_builds=3)
+        yield executor
+        executor.stop(grace=0)
+
+    def test_never_more_builds_run_than_the_limit(
+        self, executor: ThreadExecutor, stage: Stage
+    ) -> None:
+        full, go = Event(), Event()
+
+        def act(_build: Build, _halt: Halt) -> Outcome:
+            if stage.running == 3:
+                full.set()
+            go.wait(PATIENCE)
+            return DONE
+
+        stage.act = act
+        apps = [stage.add_app(f"app{number}") for number in range(9)]
+        builds = [stage.queue(app_id) for app_id in apps]
+        for app_id in apps:
+            executor.wake(app_id)
+        assert full.wait(PATIENCE)
+        go.set()
+        stage.wait_until_final(*builds)
+        assert stage.most_running == 3
+
+    def test_one_app_never_runs_two_builds_at_once(
+        self, executor: ThreadExecutor, stage: Stage
+    ) -> None:
+        app_id = stage.add_app()
+        builds = [stage.queue(app_id) for _ in range(10)]
+        for _ in builds:
+            executor.wake(app_id)
+        stage.wait_until_final(*builds)
+        assert stage.most_running == 1
+
+    def test_apps_take_turns(self, stage: Stage) -> None:
+        executor = ThreadExecutor(stage.build_run, max_builds=1)
+        started, go = Event(), Event()
+
+        def act(_build: Build, _halt: Halt) -> Outcome:
+            started.set()
+            go.wait(PATIENCE)
+            return DONE
+
+        stage.act = act
+        busy, quiet = stage.add_app("busy"), stage.add_app("quiet")
+        first = [stage.queue(busy) for _ in range(3)]
+        executor.wake(busy)
+        assert started.wait(PATIENCE)
+        late = stage.queue(quiet)
+        executor.wake(quiet)
+        go.set()
+        stage.wait_until_final(*first, late)
+        assert stage.ran == [first[0], late, *first[1:]]
+        executor.stop(grace=0)
+
+    def test_a_wake_up_during_service_is_not_lost(
+        self, executor: ThreadExecutor, stage: Stage
+    ) -> None:
+        app_id = stage.add_app()
+        builds: list[int] = []
+
+        def trigger() -> None:
+            for _ in range(100):
+                build = stage.queue(app_id)
+                with stage.lock:
+                    builds.append(build)
+                executor.wake(app_id)
+
+        threads = [Thread(target=trigger) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stage.wait_until_final(*builds)
+        assert sorted(stage.ran) == sorted(builds)
+
+    def test_a_halt_ends_the_running_build_with_the_given_status(
+        self, executor: ThreadExecutor, stage: Stage
+    ) -> None:
+        started = Event()
+
+        def act(_build: Build, halt: Halt) -> Outcome:
+            started.set()
+            deadline = monotonic() + PATIENCE
+            while halt.status is None and monotonic() < deadline:
+                Event().wait(0.005)
+            return Outcome(OutcomeStatus.HALTED)
+
+        stage.act = act
+        app_id = stage.add_app()
+        build = stage.queue(app_id)
+        executor.wake(app_id)
+        assert started.wait(PATIENCE)
+        executor.halt(app_id, BuildStatus.CANCELLED)
+        stage.wait_until_final(build)
+        assert stage.status(build) is BuildStatus.CANCELLED
+
+    def test_the_stop_waits_for_what_runs_within_its_grace(self, stage: Stage) -> None:
+        executor = ThreadExecutor(stage.build_run, max_builds=2)
+        started, go = Event(), Event()
+
+        def act(_build: Build, _halt: Halt) -> Outcome:
+            started.set()
+            go.wait(PATIENCE)
+            return DONE
+
+        stage.act = act
+        app_id = stage.add_app()
+        running, waiting = stage.queue(app_id), stage.queue(app_id)
+        executor.wake(app_id)
+        assert started.wait(PATIENCE)
+        stop = Thread(target=executor.stop, args=[PATIENCE])
+        stop.start()
+        go.set()
+        stop.join(PATIENCE)
+        assert not stop.is_alive()
+        assert stage.status(running) is BuildStatus.COMPLETE
+        assert stage.status(waiting) is BuildStatus.QUEUED
+
+    def test_the_stop_interrupts_what_outlasts_its_grace(self, stage: Stage) -> None:
+        executor = ThreadExecutor(stage.build_run, max_builds=2)
+        started = Event()
+
+        def act(_build: Build, halt: Halt) -> Outcome:
+            started.set()
+            while halt.status is None:
+                Event().wait(0.005)
+            return Outcome(OutcomeStatus.HALTED)
+
+        stage.act = act
+        app_id = stage.add_app()
+        build = stage.queue(app_id)
+        executor.wake(app_id)
+        assert started.wait(PATIENCE)
+        executor.stop(grace=0.01)
+        assert stage.status(build) is BuildStatus.INTERRUPTED
