@@ -1,4 +1,4 @@
-"""Builds: what one is, how one runs, how one ends. Pure: no process, no file, no clock of its own."""
+"""Builds: what one is, how one runs, how one ends; without process, file or clock of its own."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -195,37 +195,45 @@ def run_build(
     now: Callable[[], float] = monotonic,
 ) -> Result:
     """Run the build's actions in order and say how it ended."""
-    build_deadline = None if build.timeout is None else now() + build.timeout
+    build_deadline = _after(build.timeout, now)
     completed = timed_out = 0
-    for position, action in enumerate(build.actions):
+    for position in range(len(build.actions)):
         if halt.status:
             return Result(halt.status, completed)
         if build_deadline is not None and now() >= build_deadline:
             return Result(BuildStatus.TIMED_OUT, completed)
-        deadline = _earlier(
-            build_deadline, None if build.exec_timeout is None else now() + build.exec_timeout
-        )
+        deadline = _earlier(build_deadline, _after(build.exec_timeout, now))
         journal.action_started(build, position)
         outcome = run_action(build, position, deadline, halt, journal)
-        journal.action_finished(build, position, outcome)
         if outcome.status is OutcomeStatus.COMPLETED:
             completed += 1
             journal.progress(build, completed)
+        journal.action_finished(build, position, outcome)
+        if outcome.status is OutcomeStatus.COMPLETED:
             continue
         timed_out += outcome.status is OutcomeStatus.TIMED_OUT
-        if outcome.status is OutcomeStatus.HALTED and halt.status:
-            return Result(halt.status, completed)
-        build_late = build_deadline is not None and now() >= build_deadline
-        if action.critical or build.stop_on_first_fail or build_late:
-            return Result(_broken_off(outcome), completed)
+        end = _early_end(build, position, outcome, halt)
+        if end is None and outcome.status is OutcomeStatus.TIMED_OUT and deadline == build_deadline:
+            end = BuildStatus.TIMED_OUT
+        if end is not None:
+            return Result(end, completed)
     return Result(_ran_through(completed, timed_out, len(build.actions)), completed)
+
+
+def _after(seconds: float | None, now: Callable[[], float]) -> float | None:
+    return None if seconds is None else now() + seconds
 
 
 def _earlier(one: float | None, other: float | None) -> float | None:
     return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
-def _broken_off(outcome: Outcome) -> BuildStatus:
+def _early_end(build: Build, position: int, outcome: Outcome, halt: Halt) -> BuildStatus | None:
+    """How an action that did not complete ends its build; None when the next one follows."""
+    if outcome.status is OutcomeStatus.HALTED and halt.status:
+        return halt.status
+    if not (build.actions[position].critical or build.stop_on_first_fail):
+        return None
     if outcome.status is OutcomeStatus.TIMED_OUT:
         return BuildStatus.TIMED_OUT
     return BuildStatus.FAILED

@@ -150,11 +150,9 @@ class Client:
             raise self._unexpected(response) from error
         if status < 300:
             return value
-        told = value.get("error") if isinstance(value, dict) else None
-        match told:
-            case {"code": str(code), "message": str(message)}:
-                details = told.get("details")
-                raise from_answer(code, message, details if isinstance(details, dict) else {})
+        match value:
+            case {"error": {"code": str(code), "message": str(message), "details": dict(details)}}:
+                raise from_answer(code, message, details)
         raise self._unexpected(response)
 
     def _unexpected(self, response: urllib3.BaseHTTPResponse) -> UnexpectedAnswer:

@@ -36,7 +36,7 @@ class SlothError(Exception):
 
     def __init__(self, **details: Any) -> None:
         self.details = details
-        super().__init__((type(self).__doc__ or "").format(**details))
+        super().__init__((type(self).__doc__ or "").format_map(_Details(details)))
 
     def __init_subclass__(cls) -> None:
         cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
@@ -210,6 +210,13 @@ class ServerUnreachable(SlothError):
 
 class UnexpectedAnswer(SlothError):
     """What answers at {url} is no Sloth CI server: {reason}."""
+
+
+class _Details(dict[str, Any]):
+    """What is not told stays `{name}` in the message; it must not hide what went wrong."""
+
+    def __missing__(self, name: str) -> str:
+        return f"{{{name}}}"
 
 
 def from_answer(code: str, message: str, details: dict[str, Any]) -> SlothError:

@@ -1,12 +1,14 @@
 """The server's own logs: one line an event, nothing in them but printable text."""
 
 import logging
-import re
 import sys
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+from sloth_ci.masking import escape_controls
+
+__all__ = ["OneLine", "escape_controls", "open_logs"]
+
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -15,15 +17,15 @@ class OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line; a traceback follows indented, as lines of its own."""
-        trace = self.formatException(record.exc_info) if record.exc_info else ""
-        record.exc_info = record.exc_text = None
-        line = escape_controls(super().format(record))
-        return "\n".join([line, *(f"    {escape_controls(row)}" for row in trace.splitlines())])
-
-
-def escape_controls(text: str) -> str:
-    """The text with every control character written out, such as `\\x1b`."""
-    return _CONTROL.sub(_write_out, text)
+        record.message = record.getMessage()
+        if self.usesTime():
+            record.asctime = self.formatTime(record, self.datefmt)
+        rows = [escape_controls(self.formatMessage(record))]
+        # The record is left as it came: other handlers want its traceback too.
+        if record.exc_info:
+            trace = self.formatException(record.exc_info)
+            rows += (f"    {escape_controls(row)}" for row in trace.split("\n"))
+        return "\n".join(rows)
 
 
 def open_logs(*, access_log: Path | None, error_log: Path | None, screen: bool) -> None:
@@ -48,8 +50,3 @@ def _file(path: Path, form: str) -> logging.Handler:
     handler = WatchedFileHandler(path, encoding="utf-8", errors="backslashreplace", delay=False)
     handler.setFormatter(OneLine(form))
     return handler
-
-
-def _write_out(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

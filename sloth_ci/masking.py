@@ -1,39 +1,85 @@
-"""Secrets out of texts: what a person reads shows `***` in their place."""
+"""Texts made fit to be shown: secrets become `***`, control characters are written out."""
 
 import base64
 import json
 import re
-from collections.abc import Iterable
-from urllib.parse import quote, quote_plus
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote
 
 #: Shorter values are no secrets and would mask half of an ordinary log.
 MIN_LENGTH = 4
 SHOWN = "***"
 
+#: Characters that stand for six bits each in base64, in both of its alphabets.
+_BASE64 = str.maketrans("+/", "-_")
+
 
 class Mask:
-    """Replaces known secrets, in plain, URL, base64 and JSON form."""
+    """Replaces known secrets, in plain, URL, JSON and base64 form.
+
+    A secret of several lines is known by each of its lines too, as output comes in lines. Base64
+    is known wherever in the encoded text the secret begins.
+    """
 
     __slots__ = ("_pattern",)
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets for form in _forms(secret)}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        longest_first = sorted(forms, key=lambda form: (-form[0], form[1]))
+        self._pattern = re.compile("|".join(form[1] for form in longest_first)) if forms else None
 
     def __call__(self, text: str) -> str:
         """The text without any secret in it."""
         return self._pattern.sub(SHOWN, text) if self._pattern else text
 
 
-def _forms(secret: str) -> Iterable[str]:
-    for part in {secret, *secret.splitlines()}:
+def escape_controls(text: str) -> str:
+    """The text with every character that is not printable written out, such as `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _forms(secret: str) -> Iterator[tuple[int, str]]:
+    """The secret's forms: how many characters of secret each covers, and its regular expression."""
+    for part in {secret, secret.strip(), *map(str.strip, secret.splitlines())}:
         if len(part) < MIN_LENGTH:
             continue
-        yield part
-        yield quote(part, safe="")
-        yield quote_plus(part)
-        yield json.dumps(part)[1:-1]
-        raw = part.encode("utf-8", "surrogateescape")
-        yield base64.b64encode(raw).decode().rstrip("=")
-        yield base64.urlsafe_b64encode(raw).decode().rstrip("=")
+        yield len(part), "".join(map(_write, part))
+        for encoded in _encode(part):
+            yield len(part), re.escape(encoded)
+
+
+def _write(letter: str) -> str:
+    """A regular expression for every way in which a URL or a JSON text writes a character."""
+    if letter.isascii() and letter.isalnum():
+        return letter
+    in_url = quote(letter, safe="", errors="surrogatepass")
+    ways = {letter, json.dumps(letter)[1:-1], in_url, in_url.lower()}
+    ways |= {" ": {"+"}, "/": {"\\/"}, "\n": {"\r\n"}}.get(letter, set())
+    ways.add("".join(f"\\u{unit:04X}" for unit in _units(letter)))
+    ways.add("".join(f"\\u{unit:04x}" for unit in _units(letter)))
+    ways.add("".join(f"%{byte:02X}" for byte in letter.encode(errors="surrogatepass")))
+    longest_first = sorted(ways, key=lambda way: (-len(way), way))
+    return f"(?:{'|'.join(map(re.escape, longest_first))})"
+
+
+def _units(letter: str) -> Iterator[int]:
+    raw = letter.encode("utf-16-be", "surrogatepass")
+    yield from (int.from_bytes(raw[at : at + 2]) for at in range(0, len(raw), 2))
+
+
+def _encode(part: str) -> Iterator[str]:
+    """The base64 of a secret at each of the three offsets a byte can have in it."""
+    raw = part.encode(errors="surrogatepass")
+    whole = base64.b64encode(raw).decode()
+    texts = [whole, whole.rstrip("=")]
+    for offset in range(3):
+        encoded = base64.b64encode(bytes(offset) + raw).decode()
+        # The first and last characters have bits of what stands around the secret.
+        first, end = -(-offset * 8 // 6), (offset + len(raw)) * 8 // 6
+        texts.append(encoded[first:end])
+    for text in texts:
+        if len(text) >= MIN_LENGTH:
+            yield text
+            yield text.translate(_BASE64)

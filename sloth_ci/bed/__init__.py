@@ -26,7 +26,11 @@ from sloth_ci.store import Claimed, Origin, Store, StoredApp
 from sloth_ci.validators import BUILT_IN, Validator
 
 VALIDATORS = Kind(
-    word="provider", group="sloth_ci.validators", constant="VALIDATOR", built_in=BUILT_IN
+    word="provider",
+    group="sloth_ci.validators",
+    constant="VALIDATOR",
+    built_in=BUILT_IN,
+    parent=Validator,
 )
 
 #: Told of each app that comes or goes.

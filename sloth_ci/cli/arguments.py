@@ -8,12 +8,11 @@ several lines; `CommandLine` adds these four.
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping
-from inspect import signature
+from inspect import getdoc, signature
 from typing import Any, TypeVar
 
-from cliar import Cliar, add_aliases, set_help, set_metavars, set_name, set_sharg_map
+from cliar import Cliar, add_aliases, ignore, set_help, set_metavars, set_name, set_sharg_map
 
-from sloth_ci.errors import SlothError
 from sloth_ci.records import LEVEL_NAMES
 from sloth_ci.source import suggest
 
@@ -28,13 +27,13 @@ class WrongUsage(Exception):
     """The command line can't be understood; the text says why and what to do."""
 
 
-class LeftOut(tuple[str, ...]):
+class LeftOut(list[str]):
     """The default of a positional list that may be empty."""
 
-    __slots__ = ()
 
-
-LEFT_OUT = LeftOut()
+#: Defaults of lists, never written to: of a positional one, and of an option's.
+LEFT_OUT: list[str] = LeftOut()
+NO_WORDS: list[str] = []
 
 
 def command(
@@ -64,23 +63,27 @@ def command(
 class CommandLine(Cliar):  # type: ignore[misc]  # cliar has no types
     """A cliar command line; see the module's text for what is different."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Iterable[str]) -> None:
+        self._options_first = split_globals(words)
+        sys.argv = ["sci"]  # the one place where cliar looks for its name and its words
         super().__init__()
+        self._parser.description = getdoc(self)
+        self._command_parsers.metavar = "COMMAND"
         for parser in (self._parser, *self._command_parsers.choices.values()):
             parser.error = _complain_about(parser)
 
-    def _parse_words(self, words: list[str]) -> None:
+    @ignore  # type: ignore[untyped-decorator]  # cliar has no types
+    def parse(self) -> None:
         """Run the command that the words ask for.
 
-        Raises WrongUsage.
+        Raises WrongUsage, and what the command raises.
         """
-        options, rest = split_globals(words)
+        options, rest = self._options_first
         if rest and not rest[0].startswith("-") and rest[0] not in self._commands:
             hint = suggest(rest[0], list(self._commands)) or " 'sci --help' lists them."
             raise WrongUsage(f"there is no command '{rest[0]}'.{hint}")
-        sys.argv = ["sci", *options, *rest]  # the one place where cliar looks for them
-        self._parser.prog = "sci"
-        self.parse()
+        sys.argv = ["sci", *options, *rest]
+        super().parse()
 
     def _get_handlers(self) -> list[Callable[..., None]]:
         handlers: Iterable[Any] = super()._get_handlers()
@@ -179,11 +182,6 @@ def read_pages(*, from_page: str, to_page: str, per_page: str) -> dict[str, int 
             option = name.replace("_", "-")
             raise WrongUsage(f"--{option} takes a whole number from 1, not '{text}'")
     return pages
-
-
-def refuse_in_one_line(error: SlothError | str, *, about: str = "") -> str:
-    """The line for stderr."""
-    return f"sci: {about}: {error}" if about else f"sci: {error}"
 
 
 def _whole_number(text: str) -> int | None:

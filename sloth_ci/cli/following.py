@@ -1,6 +1,7 @@
 """Following one build from its trigger to its end."""
 
 from collections.abc import Iterator
+from logging import DEBUG, INFO
 from time import monotonic, sleep
 from typing import Any
 
@@ -12,7 +13,6 @@ from sloth_ci.errors import (
     SlothError,
     Unavailable,
 )
-from sloth_ci.records import DEBUG, INFO
 from sloth_ci.render import Record
 
 #: Seconds between two looks: the first while lines come, the last when none has come for a while.
@@ -97,7 +97,7 @@ def _pages() -> Iterator[tuple[int, int]]:
 
 
 def _is_start(record: Record, listen_point: str, build_id: int) -> bool:
-    return (
+    return bool(
         record["build"] == build_id
         and record["logger_name"] == f"{listen_point}.build"
         and record["level_number"] == DEBUG
@@ -105,9 +105,7 @@ def _is_start(record: Record, listen_point: str, build_id: int) -> bool:
 
 
 def _is_end(record: Record, listen_point: str) -> bool:
-    return bool(
-        record["logger_name"] == f"{listen_point}.build" and record["level_number"] > DEBUG
-    )
+    return bool(record["logger_name"] == f"{listen_point}.build" and record["level_number"] > DEBUG)
 
 
 def _wait_for_info(client: Client, listen_point: str, build_id: int) -> Record:

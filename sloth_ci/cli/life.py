@@ -30,7 +30,7 @@ class StillThere(SlothError):
 
 def run_server(config_file: Path) -> None:
     """Run the server in this process, to its end."""
-    from sloth_ci import server  # noqa: PLC0415  all other commands do without it and are quick
+    from sloth_ci import server
 
     server.main([str(config_file)])
 
@@ -55,7 +55,7 @@ def start_detached(config_file: Path) -> str:
     with os.fdopen(ready, encoding="utf-8", errors="replace") as pipe:
         line = pipe.readline().rstrip("\n")
     if not line:
-        raise NotStarted(reason="it ended without a word; its error log may have one")
+        raise NotStarted(reason="it ended without a word; 'sci start' in the foreground shows why")
     if line.startswith("error: "):
         raise NotStarted(reason=line.removeprefix("error: "))
     return line

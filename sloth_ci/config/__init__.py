@@ -5,7 +5,6 @@ from sloth_ci.config.fields import (
     Flag,
     Networks,
     Seconds,
-    Secret,
     Secrets,
     SecretText,
     Section,
@@ -15,6 +14,7 @@ from sloth_ci.config.fields import (
     checked_by,
     one_of,
 )
+from sloth_ci.config.secret import Secret
 from sloth_ci.config.server import DEFAULT_FILES, Login, ServerConfig, load_server, parse_server
 
 __all__ = [

@@ -1,25 +1,26 @@
 """The config of an app."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator, SkipValidation
 
 from sloth_ci.builds import Action
 from sloth_ci.config.fields import (
+    Extensions,
     Flag,
     ListenPoint,
     Names,
     OptionalSeconds,
-    Secret,
+    PathText,
     Section,
     Size,
-    Text,
-    came,
-    read_names,
 )
-from sloth_ci.config.parsing import parse_section, read_document, refuse
+from sloth_ci.config.parsing import Check, read_document
+from sloth_ci.config.secret import Secret
+from sloth_ci.config.wording import came
 from sloth_ci.source import Document, Tagged
 from sloth_ci.template import TemplateRefused, check_value, compile_template
 
@@ -30,40 +31,48 @@ TAGS = frozenset({"!critical", "!detach"})
 FindOptions = Callable[[str], type[Section]]
 
 
-class Provider(Section):
+@dataclass(frozen=True, slots=True)
+class Provider:
     """Who pushes: a provider's name and its checked options."""
 
     name: str
     options: Section
 
 
-def read_actions(value: Any) -> tuple[Action, ...]:
-    """A list of commands, each a text, or a text tagged !critical or !detach."""
+def list_actions(value: Any) -> list[Any]:
+    """A list of commands; nothing is an empty one."""
     if value is None:
-        return ()
+        return []
     if not isinstance(value, list):
         raise ValueError(f"must be a list of commands, one '- ' line each, not {came(value)}")
-    return tuple(_read_action(item, number) for number, item in enumerate(value, start=1))
+    return value
 
 
-def read_extensions(value: Any) -> dict[str, Any]:
-    """Extensions by the names given to them."""
-    names = read_names(value)
-    for name, options in names.items():
-        if not isinstance(options, dict) or not isinstance(options.get("module"), str):
-            raise ValueError(f"'{name}' must be a mapping with the key 'module'")
-    return names
+def read_action(value: Any) -> Action:
+    """A command: a text, or a text tagged !critical or !detach."""
+    tag, text = (value.tag, value.value) if isinstance(value, Tagged) else ("", value)
+    if isinstance(text, dict):
+        raise ValueError("must be a command, not a mapping (quote one that has ': ' in it)")
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"must be a command, not {came(text)}")
+    try:
+        template = compile_template(text)
+    except TemplateRefused as error:
+        raise ValueError(f"can't run: {error}") from error
+    return Action(template, critical=tag == "!critical", detach=tag == "!detach")
 
 
 class AppConfig(Section):
     """What an app is made of."""
 
     listen_point: ListenPoint
-    provider: Provider | None = None
-    actions: Annotated[tuple[Action, ...], PlainValidator(read_actions)] = ()
+    provider: Annotated[Provider | None, SkipValidation] = None
+    actions: Annotated[
+        tuple[Annotated[Action, PlainValidator(read_action)], ...], BeforeValidator(list_actions)
+    ] = ()
     params: Names = Field(default_factory=dict)
     env: Names = Field(default_factory=dict)
-    work_dir: Text = "."
+    work_dir: PathText = "."
     #: Seconds for one action.
     exec_timeout: OptionalSeconds = None
     #: Seconds for a whole build.
@@ -73,9 +82,7 @@ class AppConfig(Section):
     max_output: Size = 16_000_000
     #: Run a build again when the server went down under it.
     rerun_interrupted: Flag = False
-    extensions: Annotated[dict[str, Any], PlainValidator(read_extensions)] = Field(
-        default_factory=dict
-    )
+    extensions: Extensions = Field(default_factory=dict)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -96,14 +103,14 @@ def parse_app(
     Raises ConfigInvalid, which names every problem with its line and column.
     """
     document = read_app_document(text, file=file)
+    check = Check(document, base_dir=base_dir, file=file)
     value = dict(document.data)
     if value.get("provider") is not None:
-        value["provider"] = _parse_provider(
-            document, find_options=find_options, base_dir=base_dir, file=file
-        )
-    config = parse_section(AppConfig, document, value=value, base_dir=base_dir, file=file)
-    _check_values(config, document, file)
-    return config
+        value["provider"] = _check_provider(check, value["provider"], find_options)
+    config = check.section(AppConfig, value)
+    if config is not None:
+        _check_values(check, config)
+    return check.finish(config)
 
 
 def read_app_document(text: str, *, file: str | None = None) -> Document:
@@ -111,43 +118,29 @@ def read_app_document(text: str, *, file: str | None = None) -> Document:
     return read_document(text, file=file, aliases=ALIASES, tags=TAGS)
 
 
-def _parse_provider(
-    document: Document, *, find_options: FindOptions, base_dir: Path, file: str | None
-) -> Provider:
-    value = document.data["provider"]
+def _check_provider(check: Check, value: Any, find_options: FindOptions) -> Provider | None:
     if isinstance(value, str):
         value = {value: None}
     if not isinstance(value, dict) or len(value) != 1:
-        sentence = f"'provider' must be one provider's name with its options, not {came(value)}"
-        raise refuse(document, ("provider",), sentence, file=file)
+        what = f"{len(value)} of them" if isinstance(value, dict) else came(value)
+        sentence = f"'provider' must be one provider's name with its options, not {what}"
+        check.refuse(("provider",), sentence)
+        return None
     name, options = next(iter(value.items()))
     at = ("provider", name)
     try:
         section = find_options(name)
     except LookupError as error:
-        raise refuse(document, at, str(error.args[0]), file=file) from error
-    checked = parse_section(section, document, at=at, value=options, base_dir=base_dir, file=file)
-    return Provider(name=name, options=checked)
+        check.refuse(at, str(error.args[0]).rstrip("."))
+        return None
+    checked = check.section(section, options, at=at)
+    return None if checked is None else Provider(name=name, options=checked)
 
 
-def _read_action(item: Any, number: int) -> Action:
-    tag, text = (item.tag, item.value) if isinstance(item, Tagged) else ("", item)
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"has no command at number {number}: wanted text, not {came(text)}")
-    try:
-        template = compile_template(text)
-    except TemplateRefused as error:
-        raise ValueError(f"has a command that can't run at number {number}: {error}") from error
-    return Action(template, critical=tag == "!critical", detach=tag == "!detach")
-
-
-def _check_values(config: AppConfig, document: Document, file: str | None) -> None:
-    for name, value in config.params.items():
-        try:
-            check_value(name, value)
-        except TemplateRefused as error:
-            raise refuse(document, ("params", name), str(error), file=file) from error
-    for name, value in config.env.items():
-        if "\0" in value:
-            sentence = f"'env.{name}' has a NUL character, which no environment can carry"
-            raise refuse(document, ("env", name), sentence, file=file)
+def _check_values(check: Check, config: AppConfig) -> None:
+    for key, values in (("params", config.params), ("env", config.env)):
+        for name, value in values.items():
+            try:
+                check_value(name, value)
+            except TemplateRefused as error:
+                check.refuse((key, name), f"'{key}.{name}' can't be used: {error}".rstrip("."))

@@ -3,25 +3,41 @@
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from os import environ
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    model_validator,
+)
+
+from sloth_ci.config.secret import Secret, list_secrets, read_secret, read_value
+from sloth_ci.config.wording import came, kind_of
 
 Network = IPv4Network | IPv6Network
+
+#: The largest size that can be configured, in bytes.
+MAX_BYTES = 10**15
 
 _LISTEN_POINT = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15})(\.[0-9]{1,15})?\s*([kMG]?)B?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+_UNTRACKED: frozenset[str] = frozenset()
+_WHOLE = re.compile(r"[0-9]{1,15}")
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15}")
 
 
 class Section(BaseModel):
     """A mapping of a config with known keys; frozen, and an unknown key is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -31,68 +47,46 @@ class Section(BaseModel):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         self.check()
+        # Nobody asks which keys were written, and the set takes a fifth of a config's memory.
+        object.__setattr__(self, "__pydantic_fields_set__", _UNTRACKED)
         return self
 
     def check(self) -> None:
         """Refuse values that don't go together: raise ValueError, to be read behind the name."""
 
 
-class Secret(str):
-    """Text that must not be shown to anybody: its `repr` hides it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-
-def came(value: Any) -> str:
-    """What stands in the config, in words that fit behind 'not'."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, str):
-        return f"'{value if len(value) <= 60 else value[:57] + '...'}'"
-    return f"a value tagged {value.tag}" if hasattr(value, "tag") else repr(value)
-
-
 def read_text(value: Any) -> str:
     """Text as it was written."""
-    if isinstance(value, str):
-        return value
-    raise ValueError(f"must be text, not {came(value)}")
+    if not isinstance(value, str):
+        raise ValueError(f"must be text, not {came(value)}")
+    if "\0" in value:
+        raise ValueError("must be text without a NUL character")
+    return value
 
 
-def read_secret(value: Any, info: ValidationInfo) -> Secret:
-    """Text, or `{env: NAME}`, or `{file: path}`: the value from outside."""
-    if isinstance(value, str):
-        return Secret(value)
-    return _from_outside(value, _base_dir(info))
+def read_filled(value: Any) -> str:
+    """Text that is not empty."""
+    text = read_text(value)
+    if not text:
+        raise ValueError(f"must be text, not {came(text)}")
+    return text
 
 
-def read_value(value: Any, info: ValidationInfo) -> str:
-    """As `read_secret`, but text that stands in the config itself is no secret."""
-    return value if isinstance(value, str) else _from_outside(value, _base_dir(info))
-
-
-def read_secrets(value: Any, info: ValidationInfo) -> tuple[Secret, ...]:
-    """One secret, or a list of them while they are being changed."""
-    items = value if isinstance(value, list) else [value]
-    secrets = tuple(read_secret(item, info) for item in items)
-    if not secrets or not all(secrets):
-        raise ValueError("must be a secret or a list of secrets, none of them empty")
-    return secrets
+def read_path(value: Any) -> str:
+    """A path; one that starts with `~` names a home directory that there is."""
+    text = read_filled(value)
+    if not text.startswith("~"):
+        return text
+    try:
+        Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"must be a path, and {came(text)} names no user's home") from error
+    return text
 
 
 def read_seconds(value: Any) -> float:
     """A number of seconds above 0."""
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = -1
+    seconds = float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else 0
     if not 0 < seconds < 1e9:
         raise ValueError(f"must be a number of seconds above 0, not {came(value)}")
     return seconds
@@ -106,28 +100,31 @@ def read_flag(value: Any) -> bool:
 
 
 def read_size(value: Any) -> int:
-    """A number of bytes, plain or with k, M or G behind it."""
+    """A number of bytes above 0, plain or with k, M or G behind it."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"must be a size such as 500k or 16M, not {came(value)}")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    unit = _UNITS[match[3].lower()] if match else 0
+    size = int(match[1]) * unit + int(float(match[2] or 0) * unit) if match else 0
+    if not 0 < size <= MAX_BYTES:
+        raise ValueError(f"must be a size above 0 such as 500k or 16M, not {came(value)}")
+    return size
 
 
-def read_texts(value: Any) -> tuple[str, ...]:
+def list_texts(value: Any) -> list[Any]:
     """A list of texts; a single text is a list of one."""
     items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list) or not all(isinstance(item, str) and item for item in items):
+    if not isinstance(items, list):
         raise ValueError(f"must be a list of texts, not {came(value)}")
-    return tuple(items)
+    return items
 
 
-def read_networks(value: Any) -> tuple[Network, ...]:
-    """A list of IP addresses and networks, such as 192.0.2.0/24."""
+def read_network(value: Any) -> Network:
+    """An IP address or network, such as 192.0.2.0/24."""
     try:
-        return tuple(ip_network(item) for item in read_texts(value))
+        return ip_network(read_filled(value))
     except ValueError as error:
         raise ValueError(
-            f"must be a list of IP addresses or networks such as 192.0.2.0/24: {error}"
+            "must be an IP address or a network such as 192.0.2.0/24,"
+            f" not {came(value)}{_suggest_network(value)}"
         ) from error
 
 
@@ -136,10 +133,10 @@ def read_listen_point(value: Any) -> str:
     text = read_text(value)
     segments = text.split("/")
     if (
-        not _LISTEN_POINT.fullmatch(text)
+        len(text) > 200
+        or not _LISTEN_POINT.fullmatch(text)
         or {".", ".."} & set(segments)
         or segments[0] == "-"
-        or len(text) > 200
     ):
         raise ValueError(
             "must be segments of letters, digits and . _ ~ - joined by '/'"
@@ -148,17 +145,28 @@ def read_listen_point(value: Any) -> str:
     return text
 
 
-def read_names(value: Any) -> dict[str, Any]:
-    """A mapping whose keys can be names of shell variables."""
+def read_identifier(value: Any) -> str:
+    """What can be the name of a shell variable."""
+    if isinstance(value, str) and _IDENTIFIER.fullmatch(value):
+        return value
+    raise ValueError("must have a name of letters, digits and _, not starting with a digit")
+
+
+def read_mapping(value: Any) -> dict[str, Any]:
+    """A mapping; nothing is an empty one."""
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ValueError(f"must be a mapping, not {came(value)}")
-    for name in value:
-        if not _IDENTIFIER.fullmatch(name):
-            raise ValueError(
-                f"has the name '{name}'; names are letters, digits and _, not starting with a digit"
-            )
+        raise ValueError(f"must be a mapping, not {kind_of(value)}")
+    return value
+
+
+def read_extension(value: Any) -> dict[str, Any]:
+    """An extension's options, unchecked but for the name of its module."""
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a mapping with the key 'module', not {kind_of(value)}")
+    if not value.get("module") or not isinstance(value["module"], str):
+        raise ValueError("must name its module with the key 'module'")
     return value
 
 
@@ -175,7 +183,7 @@ def whole_number(least: int, most: int) -> Callable[[Any], int]:
     """A reader of whole numbers from `least` to `most`."""
 
     def read_number(value: Any) -> int:
-        number = int(value) if isinstance(value, str) and value.isdecimal() else None
+        number = int(value) if isinstance(value, str) and _WHOLE.fullmatch(value) else None
         if number is None or not least <= number <= most:
             raise ValueError(f"must be a whole number from {least} to {most}, not {came(value)}")
         return number
@@ -200,35 +208,33 @@ def one_of(*words: str) -> Any:
 
 
 Text = Annotated[str, PlainValidator(read_text)]
+Filled = Annotated[str, PlainValidator(read_filled)]
+PathText = Annotated[str, PlainValidator(read_path)]
+OptionalPath = Annotated[str | None, PlainValidator(optional(read_path))]
 SecretText = Annotated[Secret, PlainValidator(read_secret)]
-Secrets = Annotated[tuple[Secret, ...], PlainValidator(read_secrets)]
+Secrets = Annotated[tuple[SecretText, ...], BeforeValidator(list_secrets)]
 Value = Annotated[str, PlainValidator(read_value)]
 Seconds = Annotated[float, PlainValidator(read_seconds)]
 OptionalSeconds = Annotated[float | None, PlainValidator(optional(read_seconds))]
-OptionalText = Annotated[str | None, PlainValidator(optional(read_text))]
 Flag = Annotated[bool, PlainValidator(read_flag)]
 Size = Annotated[int, PlainValidator(read_size)]
-Texts = Annotated[tuple[str, ...], PlainValidator(read_texts)]
-Networks = Annotated[tuple[Network, ...], PlainValidator(read_networks)]
+Texts = Annotated[tuple[Filled, ...], BeforeValidator(list_texts)]
+PathTexts = Annotated[tuple[PathText, ...], BeforeValidator(list_texts)]
+Networks = Annotated[
+    tuple[Annotated[Network, PlainValidator(read_network)], ...], BeforeValidator(list_texts)
+]
 ListenPoint = Annotated[str, PlainValidator(read_listen_point)]
-Names = Annotated[dict[str, Value], BeforeValidator(read_names)]
+Identifier = Annotated[str, PlainValidator(read_identifier)]
+Extensions = Annotated[
+    dict[Filled, Annotated[dict[str, Any], PlainValidator(read_extension)]],
+    BeforeValidator(read_mapping),
+]
+Names = Annotated[dict[Identifier, Value], BeforeValidator(read_mapping)]
 
 
-def _base_dir(info: ValidationInfo) -> Path:
-    return Path((info.context or {}).get("base_dir", "."))
-
-
-def _from_outside(value: Any, base_dir: Path) -> Secret:
-    source = next(iter(value.items())) if isinstance(value, dict) and len(value) == 1 else None
-    match source:
-        case ("env", str(name)):
-            if name not in environ:
-                raise ValueError(f"wants the environment variable {name}, which is not set")
-            return Secret(environ[name])
-        case ("file", str(name)):
-            path = base_dir / Path(name).expanduser()
-            try:
-                return Secret(path.read_text(encoding="utf-8").rstrip("\r\n"))
-            except (OSError, ValueError) as error:
-                raise ValueError(f"wants the file {name}, which can't be read") from error
-    raise ValueError(f"must be text, {{env: NAME}} or {{file: path}}, not {came(value)}")
+def _suggest_network(value: Any) -> str:
+    """The network whose address has bits set that its prefix length leaves out, as a question."""
+    try:
+        return f". Did you mean '{ip_network(value, strict=False)}'?"
+    except ValueError:
+        return ""

@@ -4,57 +4,78 @@ from os import cpu_count
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, PrivateAttr, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, PrivateAttr
 
-from sloth_ci.config.app import read_extensions
 from sloth_ci.config.fields import (
+    Extensions,
+    Filled,
     Flag,
     Networks,
-    OptionalText,
+    OptionalPath,
+    PathTexts,
     Seconds,
     SecretText,
     Section,
     Size,
-    Text,
     Texts,
+    read_filled,
     whole_number,
 )
-from sloth_ci.config.parsing import parse_section, read_document
+from sloth_ci.config.parsing import Check, read_document
+from sloth_ci.config.wording import came, kind_of
 from sloth_ci.errors import ConfigUnreadable
+from sloth_ci.source import MAX_SIZE
 
 ALIASES = {"auth": "api_auth"}
 #: Looked for in this order when no file is named.
 DEFAULT_FILES = ("server.yml", "sloth.yml")
 
 
+def read_login(value: Any) -> str:
+    """A user's name; HTTP basic auth ends it at the first colon."""
+    name = read_filled(value)
+    if ":" in name:
+        raise ValueError(f"must be a name without ':', not {came(name)}")
+    return name
+
+
+def list_logins(value: Any) -> list[Any]:
+    """One user, or a list of them."""
+    items = [value] if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        raise ValueError(
+            "must be a mapping with 'login' and 'password', or a list of them,"
+            f" not {kind_of(value)}"
+        )
+    return items
+
+
 class Login(Section):
     """One user of the API; the password in plain or as an argon2 hash."""
 
-    login: Text
+    login: Annotated[str, PlainValidator(read_login)]
     password: SecretText
 
 
 class Paths(Section):
     """Where the server keeps its files; relative to the config file."""
 
-    db: OptionalText = "sloth.db"
-    access_log: OptionalText = "sloth_access.log"
-    error_log: OptionalText = "sloth_error.log"
+    db: OptionalPath = "sloth.db"
+    access_log: OptionalPath = "sloth_access.log"
+    error_log: OptionalPath = "sloth_error.log"
     #: Globs of app config files, read at the start.
-    configs: Texts = ()
+    configs: PathTexts = ()
 
 
 class ServerConfig(Section):
     """What the server is made of."""
 
-    host: Text = "127.0.0.1"
+    host: Filled = "127.0.0.1"
     port: Annotated[int, PlainValidator(whole_number(0, 65_535))] = 8080
-    api_auth: tuple[Login, ...] = ()
+    api_auth: Annotated[tuple[Login, ...], BeforeValidator(list_logins)] = ()
     paths: Paths = Field(default_factory=Paths)
     daemon: Flag = False
-    extensions: Annotated[dict[str, Any], PlainValidator(read_extensions)] = Field(
-        default_factory=dict
-    )
+    extensions: Extensions = Field(default_factory=dict)
     #: Host names the server answers to; all when there are none.
     hosts: Texts = ()
     #: Proxies whose X-Forwarded-For is believed.
@@ -71,13 +92,6 @@ class ServerConfig(Section):
     max_request: Size = 1_000_000
 
     _base_dir: Path = PrivateAttr(default_factory=Path)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _list_logins(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("api_auth"), dict):
-            return {**data, "api_auth": [data["api_auth"]]}
-        return data
 
     def model_post_init(self, context: Any) -> None:
         """Remember where relative paths count from."""
@@ -99,7 +113,8 @@ def parse_server(text: str, *, base_dir: Path, file: str | None = None) -> Serve
     Raises ConfigInvalid, which names every problem with its line and column.
     """
     document = read_document(text, file=file, aliases=ALIASES)
-    return parse_section(ServerConfig, document, value=document.data, base_dir=base_dir, file=file)
+    check = Check(document, base_dir=base_dir, file=file)
+    return check.finish(check.section(ServerConfig, document.data))
 
 
 def load_server(file: Path) -> ServerConfig:
@@ -108,7 +123,8 @@ def load_server(file: Path) -> ServerConfig:
     Raises ConfigUnreadable or ConfigInvalid.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open(encoding="utf-8") as stream:
+            text = stream.read(MAX_SIZE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigUnreadable(file=str(file), reason=reason) from error

@@ -15,13 +15,18 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_GET_CHILD_SUBREAPER = 37
 
 #: A signal nobody uses, ignored by every action. An ignored signal is inherited by all descendants
 #: whatever they do to their session and environment, and is still readable of a zombie: it tells
 #: an adopted orphan, ours to reap, from a child that other code in the server waits for.
 _BIRTHMARK = getattr(signal, "SIGRTMAX", 64) - 6
+
+#: Seconds for a process to be replaced by execve(2); in its midst it has no environment.
+_REPLACING = 0.1
 
 #: Shells that their own thread reaps, by process id, which is the id of their session too.
 _shells: set[int] = set()
@@ -37,8 +42,7 @@ def become_subreaper() -> bool:
     if threading.current_thread() is threading.main_thread():
         # A server that was itself started by an action has its birthmark, and must not pass it on.
         signal.signal(_BIRTHMARK, signal.SIG_DFL)
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    return bool(prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 def with_birthmark(text: str) -> str:
@@ -89,27 +93,26 @@ class Offspring:
         self._shell = shell
         self._marker = marker.encode()
 
-    def adopted(self) -> bool:
-        """Whether orphans of the action live among the server's own children.
+    def adopted(self) -> list[Sighting]:
+        """The action's living orphans among the server's own children.
 
         Reaps the orphans of any action that have ended.
         """
         own_session = os.getsid(0)
+        living: list[Sighting] = []
+        looked_at: set[int] = set()
         with _reaping:
-            while True:
-                reaped = False
-                for pid in _children_of_main():
-                    sighting = None if pid in _shells else _sight(pid)
-                    if sighting is None or sighting.session == own_session:
+            # An orphan's own children came to us only with its end: look till nobody is new.
+            while fresh := set(_children_of_main()) - looked_at - _shells:
+                looked_at |= fresh
+                for sighting in filter(None, map(_sight, fresh)):
+                    if sighting.session == own_session:
                         continue
-                    if not sighting.zombie:
-                        if self._marked(sighting):
-                            return True
-                    elif _reap(sighting):
-                        reaped = True
-                # An orphan's own children came to us only with its end: look again.
-                if not reaped:
-                    return False
+                    if sighting.zombie:
+                        _reap(sighting)
+                    elif self._marked(sighting):
+                        living.append(sighting)
+        return living
 
     def group_lives(self) -> bool:
         """Whether anything is left in the shell's process group; for a shell already reaped."""
@@ -123,21 +126,31 @@ class Offspring:
 
     def find(self) -> list[Sighting]:
         """All living processes of the action."""
-        seen = {sighting.pid: sighting for sighting in _sight_all()}
-        own_session = os.getsid(0)
-        foreign = {0, own_session}
+        if not _is_subreaper():
+            return self._find_anywhere()
+        # All the others are below the shell or below an orphan: far fewer than there are in all.
+        found: dict[int, Sighting] = {}
+        shell = _sight(self._shell)
+        fresh = [*self.adopted(), *([shell] if shell and shell.session == self._shell else [])]
+        while fresh:
+            found |= {sighting.pid: sighting for sighting in fresh}
+            children = {child for sighting in fresh for child in _children_of(sighting.pid)}
+            fresh = [seen for seen in map(_sight, children - found.keys()) if seen]
+        return [sighting for sighting in found.values() if not sighting.zombie]
+
+    def _find_anywhere(self) -> list[Sighting]:
+        seen = {sighting.pid: sighting for sighting in _sight_all() if not sighting.zombie}
+        # The kernel's own threads have session 0.
+        foreign = {0, os.getsid(0)}
         found = {
             sighting.pid
             for sighting in seen.values()
             if sighting.session not in foreign and self._marked(sighting)
         }
         # A child may have a lower id than its parent, so once through isn't enough.
-        grown = True
-        while grown:
-            children = {s.pid for s in seen.values() if s.parent in found} - found
+        while children := {s.pid for s in seen.values() if s.parent in found} - found:
             found |= children
-            grown = bool(children)
-        return [seen[pid] for pid in found if pid in seen and not seen[pid].zombie]
+        return [seen[pid] for pid in found]
 
     def _marked(self, sighting: Sighting) -> bool:
         return sighting.session == self._shell or self._marker in _environment(sighting.pid)
@@ -171,10 +184,18 @@ def send_signal(sighting: Sighting, number: signal.Signals) -> None:
         os.close(pidfd)
 
 
+def _is_subreaper() -> bool:
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is None:
+        return False
+    answer = ctypes.c_int(0)
+    prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return answer.value == 1
+
+
 def _sight(pid: int) -> Sighting | None:
-    try:
-        raw = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
+    raw = _read(pid, "stat")
+    if not raw:
         return None
     # The name, in parentheses, may itself hold blanks and parentheses: proc_pid_stat(5).
     fields = raw[raw.rindex(b")") + 2 :].split()
@@ -199,8 +220,21 @@ def _sight_all() -> list[Sighting]:
 
 
 def _environment(pid: int) -> bytes:
+    patience = monotonic() + _REPLACING
+    while True:
+        found = _read(pid, "environ")
+        if found or _read(pid, "cmdline"):
+            # What was empty may have been read in the midst of an execve(2), so read it now.
+            return found or _read(pid, "environ")
+        seen = _sight(pid)
+        if seen is None or seen.zombie or monotonic() > patience:
+            return b""
+        os.sched_yield()
+
+
+def _read(pid: int, name: str) -> bytes:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
+        return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
         return b""
 
@@ -211,29 +245,31 @@ def _children_file() -> Path:
 
 
 def _children_of_main() -> list[int]:
+    pid = os.getpid()
+    return [int(child) for child in _read(pid, f"task/{pid}/children").split()]
+
+
+def _children_of(pid: int) -> list[int]:
     try:
-        return [int(pid) for pid in _children_file().read_bytes().split()]
+        threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208  names are all it takes
     except OSError:
         return []
+    return [
+        int(child) for thread in threads for child in _read(pid, f"task/{thread}/children").split()
+    ]
 
 
-def _reap(zombie: Sighting) -> bool:
+def _reap(zombie: Sighting) -> None:
     """Reap an adopted orphan; what other code in the server started is left to its owner."""
     # What the server starts is in the server's session or leads its own: this one it didn't start.
     adopted = zombie.session not in (zombie.pid, os.getsid(0))
-    if not adopted and not _has_birthmark(zombie.pid):
-        return False
-    with suppress(ChildProcessError):
-        return os.waitpid(zombie.pid, os.WNOHANG)[0] == zombie.pid
-    return False
+    if adopted or _has_birthmark(zombie.pid):
+        with suppress(ChildProcessError):
+            os.waitpid(zombie.pid, os.WNOHANG)
 
 
 def _has_birthmark(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/status").read_bytes()
-    except OSError:
-        return False
-    for line in status.splitlines():
+    for line in _read(pid, "status").splitlines():
         if line.startswith(b"SigIgn:"):
             return bool(int(line.split()[1], 16) >> (_BIRTHMARK - 1) & 1)
     return False

@@ -103,25 +103,27 @@ class Run:
         if self._shell.exited < 0:
             self._end_group(grace)
             return
-        now = monotonic()
-        if not self._end_by(signal.SIGTERM, until=now + grace):
-            self._end_by(signal.SIGKILL, until=now + grace + _KILL_PATIENCE)
+        if not self._end_by(signal.SIGTERM, patience=grace):
+            self._end_by(signal.SIGKILL, patience=_KILL_PATIENCE)
         self._offspring.adopted()
 
-    def _end_by(self, number: signal.Signals, *, until: float) -> bool:
+    def _end_by(self, number: signal.Signals, *, patience: float) -> bool:
         """Signal all there is and wait for its end; whether it came in time."""
         found = self._offspring.find()
         told = {s.identity for s in found if s.group == self._shell.pid and not self._shell.reaped}
         self._signal_group(number)
+        until = monotonic() + patience
         # Round after round, as what is signalled may have started more in the meantime.
-        while (found or not self._shell.ended()) and monotonic() < until:
+        while found or not self._shell.ended():
             for sighting in found:
                 if sighting.identity not in told:
                     told.add(sighting.identity)
                     send_signal(sighting, number)
+            if monotonic() >= until:
+                return False
             self._wait_for(found[:_WAITED_FOR], until)
             found = self._offspring.find()
-        return not found and self._shell.ended()
+        return True
 
     def _wait_for(self, sightings: list[Sighting], until: float) -> None:
         with ExitStack() as held:

@@ -1,4 +1,35 @@
-"""{placeholders} of an action's text -> shell text and environment."""
+"""{placeholders} of an action's text -> shell text and environment.
+
+`{identifier}` (ASCII letters, digits and `_`, no digit first) is a placeholder. `{{identifier}}` is
+a literal `{identifier}`. Every other brace is the shell's own and passes byte for byte: `${HOME}`,
+`awk '{print $1}'`, `{a,b}`, `find -exec … {}`, `{{.Names}}`, `\\{x}`. So does a text without
+placeholders, and a comment.
+
+A value never becomes shell text. It travels in the environment as `SLOTH_PARAM_<name>`, and the
+placeholder becomes a reference that fits the quotes around it, so that the three print the same
+bytes: `echo {x}`, `echo "{x}"`, `echo '{x}'`. It is one word always, never split, never a pattern.
+
+| stands                   | becomes                  |
+|--------------------------|--------------------------|
+| bare, in `$(…)`          | `"${SLOTH_PARAM_x}"`     |
+| in double quotes         | `${SLOTH_PARAM_x}`       |
+| in single quotes         | `'"${SLOTH_PARAM_x}"'`   |
+| in a here-document       | `${SLOTH_PARAM_x}`       |
+
+A value never chooses what runs. A placeholder is refused, with the reason and what to write:
+
+- as a command's name, also after `sudo`, `env A=b`, `timeout 5`, `xargs`, `find -exec`, `then`, …;
+- in a program: `sh -c`, `eval`, `ssh`, `python -c`, `awk`, `sed`, `psql -c`, …; arguments of a
+  script are fine: `bash deploy.sh {x}`, `sh -c 'echo "$1"' -- {x}`;
+- in what an interpreter reads as its program: `echo {x} | sh`, `bash <<EOF`;
+- where a shell evaluates: arithmetic, array indexes, `[[ … -eq … ]]`, `declare -i`, `printf -v`,
+  names of variables, `PATH=` and other variables that decide what runs;
+- where shells differ: backticks, `$'…'`, `${x:-…}`, a quoted here-document, an open quote.
+
+Values are followed through variables, functions, loops and pipes of the same text; not through
+files, other actions, or what a script does with its arguments. A value that starts with `-` is an
+option to most programs: write `--` before it where the program knows that.
+"""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +37,7 @@ from dataclasses import dataclass
 
 from sloth_ci.template.commands import CommandReader
 from sloth_ci.template.flow import check_commands
-from sloth_ci.template.words import (
+from sloth_ci.template.parts import (
     IDENTIFIER,
     PLACEHOLDER,
     PREFIX,

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sloth_ci.template.commands import CommandReader
+from sloth_ci.template.evaluation import check_double_brackets
 from sloth_ci.template.interpreters import is_option
-from sloth_ci.template.running import RunCheck, check_double_brackets
-from sloth_ci.template.words import (
+from sloth_ci.template.parts import (
     ARITHMETIC,
     NUMBER_ADVICE,
     Command,
@@ -17,6 +17,7 @@ from sloth_ci.template.words import (
     name_in,
     refusal,
 )
+from sloth_ci.template.running import RunCheck
 
 #: Rounds in which values may go from variable to variable.
 _MAX_ROUNDS = 20
@@ -90,9 +91,15 @@ def _learn(pipelines: list[Pipeline], *, fed: str, flow: Flow) -> None:
             _learn_names(command, received=received, flow=flow)
             _learn_variables(command, received=received, flow=flow)
         if flow.size() == size:
+            _check_integers(flow)
             return
     name = next(iter(flow.variables.values()))
     raise refusal(name, "goes through too many variables to be followed")
+
+
+def _check_integers(flow: Flow) -> None:
+    for variable in flow.integers & flow.variables.keys():
+        raise refusal(flow.variables[variable], ARITHMETIC, advice=NUMBER_ADVICE)
 
 
 def _learn_names(command: Command, *, received: str, flow: Flow) -> None:

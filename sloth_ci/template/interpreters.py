@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sloth_ci.template.words import VALUE, Word, refusal, words_of
+from sloth_ci.template.parts import VALUE, Word, refusal, words_of
 
 _STDIN = ("-", "/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 
@@ -177,6 +177,15 @@ def _wants_next(text: str, *, arguments: str, long: frozenset[str]) -> bool:
     return bool(places) and places[0] == len(text)
 
 
+def certain(words: list[Word], count: int) -> int:
+    """How many words at the start hold that many which are there for certain."""
+    index = 0
+    while count and index < len(words):
+        count -= not words[index].may_vanish
+        index += 1
+    return index
+
+
 class ProgramSearch:
     """Finds the program in an interpreter's words, and refuses a value in it."""
 
@@ -196,11 +205,12 @@ class ProgramSearch:
         """Refuse a value in the program, or in what is read as one (`fed` is a placeholder)."""
         self._read_options()
         operands = self._words[self._index :]
-        if operands and operands[0].text == "--":
+        closers = ("--", "-") if self._spec.deferred else ("--",)
+        if operands and operands[0].text in closers:
             operands = operands[1:]
             self._closed = True
         self._check_operands(operands)
-        if fed and self._reads_stdin(operands):
+        if fed and self._reads_stdin([word for word in operands if not word.may_vanish]):
             raise refusal(fed, f"is in what '{self._name}' reads as its program")
 
     def _read_options(self) -> None:
@@ -248,12 +258,15 @@ class ProgramSearch:
 
     def _check_operands(self, operands: list[Word]) -> None:
         if self._deferred and operands:
-            self.text = operands[0]
-            self._refuse(operands[0])
+            candidates = operands[: certain(operands, 1)]
+            self.text = candidates[-1]
+            for word in candidates:
+                self._refuse(word)
             return
         if self._from_stdin:
             return
         count = 0 if self._given else self._spec.operands
+        count = certain(operands, count)
         for word in operands[:count]:
             self._refuse(word)
         for word in operands[1:] if self._spec.rest else []:

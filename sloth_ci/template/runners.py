@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sloth_ci.template.words import words_of
+from sloth_ci.template.parts import words_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,40 +8,36 @@ own evaluation (arithmetic, array indexes, `printf -v`).
 from collections.abc import Callable
 from itertools import pairwise
 
+from sloth_ci.template.evaluation import check_assignment, check_builtin, name_of, refuse_all
 from sloth_ci.template.interpreters import (
     EVALUATING,
     INTERPRETERS,
     MAKING,
     RUN_BY_OTHERS,
     ProgramSearch,
+    certain,
     count_options,
     is_option,
     program_name,
 )
+from sloth_ci.template.option_values import (
+    check_running_options,
+    ends_in,
+    refuse_make,
+    refuse_scripts,
+)
+from sloth_ci.template.parts import UNKNOWN, VALUE, Word, refusal
 from sloth_ci.template.runners import (
     ORDINARY,
     PREFIXES,
-    RUNNING_OPTIONS,
     RUNNING_SUBCOMMANDS,
-    RUNNING_VARIABLE_STARTS,
-    RUNNING_VARIABLES,
-    SCRIPT_RUNNERS,
     WITH_SUBCOMMANDS,
     Prefix,
 )
-from sloth_ci.template.words import (
-    ARITHMETIC,
-    UNKNOWN,
-    VALUE,
-    Word,
-    refusal,
-)
 
+#: Commands that run commands that run commands.
+_MAX_DEPTH = 20
 _SSH_ARGUMENTS = "bcDEeFIiJLlmOopQRSWwB"
-_ARITHMETIC_TESTS = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge"})
-_DECLARING = frozenset({"declare", "typeset", "local", "export", "readonly", "integer"})
-_NAMING = frozenset({"unset", "read", "getopts", "mapfile", "readarray", "wait", "unalias"})
-_GIT_SAFE_KEYS = ("user.", "author.", "committer.")
 
 #: Checks a shell's program text, given what its standard input is fed with.
 CheckText = Callable[[str, str], None]
@@ -52,6 +48,7 @@ class RunCheck:
 
     def __init__(self, *, check_text: CheckText) -> None:
         self._check_text = check_text
+        self._depth = 0
 
     def check(self, words: list[Word], *, fed: str) -> None:
         """Refuse a placeholder that could choose what a simple command runs.
@@ -64,7 +61,7 @@ class RunCheck:
                 self._run(words[index:], fed=fed, assigned=assigned)
                 return
             check_assignment(word.assigns, word)
-            assigned = assigned or _name(word)
+            assigned = assigned or name_of(word)
 
     def _run(self, words: list[Word], *, fed: str, assigned: str = "") -> None:
         if not words:
@@ -74,13 +71,16 @@ class RunCheck:
             raise refusal(
                 first.names[0], "stands where a command's name does, so its value would choose it"
             )
+        if first.may_vanish:
+            rest = words[certain(words, 1) - 1 :]
+            self._run_deeper(rest if not rest[0].may_vanish else [], fed=fed, assigned=assigned)
         name = program_name(first)
         if name in MAKING:
-            _refuse_make(words, name=name, assigned=assigned, fed=fed)
+            refuse_make(words, name=name, assigned=assigned, fed=fed)
         elif name == "ssh":
             self._run_ssh(words, fed=fed)
         elif name in EVALUATING:
-            _refuse_all(words[1:], fed=fed, where=f"is in what '{name}' evaluates")
+            refuse_all(words[1:], fed=fed, where=f"is in what '{name}' evaluates")
         elif name in INTERPRETERS:
             self._run_interpreter(words, name=name, fed=fed)
         elif name in PREFIXES:
@@ -90,6 +90,14 @@ class RunCheck:
         else:
             self._run_other(words, name=name, fed=fed)
 
+    def _run_deeper(self, words: list[Word], *, fed: str, assigned: str = "") -> None:
+        if self._depth >= _MAX_DEPTH:
+            refuse_all(words, fed=fed, where="follows too many commands that run commands")
+            return
+        self._depth += 1
+        self._run(words, fed=fed, assigned=assigned)
+        self._depth -= 1
+
     def _run_interpreter(self, words: list[Word], *, name: str, fed: str) -> None:
         search = ProgramSearch(name=name, interpreter=INTERPRETERS[name], words=words)
         search.check(fed=fed)
@@ -97,7 +105,7 @@ class RunCheck:
             self._check_text(search.text.text, fed)
 
     def _run_ssh(self, words: list[Word], *, fed: str) -> None:
-        _refuse_all(words[1:], fed="", where="is in a command of 'ssh', which a remote shell reads")
+        refuse_all(words[1:], fed="", where="is in a command of 'ssh', which a remote shell reads")
         start = 1 + count_options(words[1:], arguments=_SSH_ARGUMENTS)
         remote = words[start + 1 :]
         if not fed:
@@ -110,18 +118,18 @@ class RunCheck:
         prefix = PREFIXES[name]
         self._check_options(words[1:], prefix=prefix, name=name, fed=fed)
         count = 1 + count_options(words[1:], arguments=prefix.arguments, long=prefix.long)
-        inner = words[count + prefix.operands :]
+        inner = words[count + certain(words[count:], prefix.operands) :]
         if name == "command" and any(word.text in ("-v", "-V") for word in words[1:count]):
             return
         while prefix.assigns and inner and _variable(inner[0]):
             check_assignment(_variable(inner[0]), inner[0])
-            assigned = assigned or _name(inner[0])
+            assigned = assigned or name_of(inner[0])
             inner = inner[1:]
         if name == "xargs":
             inner, fed = _with_stdin(words[1:count], inner, fed=fed), ""
         if name in ("su", "runuser", "script"):
             self._run_shell_of(words, name=name, fed=fed)
-        self._run(inner, fed=fed, assigned=assigned)
+        self._run_deeper(inner, fed=fed, assigned=assigned)
 
     def _run_shell_of(self, words: list[Word], *, name: str, fed: str) -> None:
         """`su` and its like run a shell, which reads its program from stdin without `-c`."""
@@ -158,19 +166,20 @@ class RunCheck:
             if word.text in ("-exec", "-execdir", "-ok", "-okdir"):
                 start = index + 1
             elif start and word.text in (";", "+"):
-                self._run(words[start:index], fed=fed)
+                self._run_deeper(words[start:index], fed=fed)
                 start = 0
         if start:
-            self._run(words[start:], fed=fed)
+            self._run_deeper(words[start:], fed=fed)
 
     def _run_other(self, words: list[Word], *, name: str, fed: str) -> None:
         check_builtin(words, name=name)
-        _check_running_options(words, name=name)
+        check_running_options(words, name=name)
         if name in WITH_SUBCOMMANDS:
             self._run_subcommand(words, name=name, fed=fed)
         elif name not in ORDINARY:
             self._run_within(words, fed=fed)
-        if not name or UNKNOWN in name or words[0].globbed:
+        globbed = words[0].globbed and name not in ("[", "[[")
+        if not name or UNKNOWN in name or globbed:
             _refuse_unknown(words, fed=fed)
 
     def _run_subcommand(self, words: list[Word], *, name: str, fed: str) -> None:
@@ -182,7 +191,7 @@ class RunCheck:
                 break
         texts = [word.text for word in words]
         for place, (first, second) in enumerate(pairwise(texts)):
-            _refuse_scripts(words, name=name, subcommand=second if place == 0 else "")
+            refuse_scripts(words, name=name, subcommand=second if place == 0 else "")
             prefix = RUNNING_SUBCOMMANDS.get((name if place == 0 else first, second))
             if prefix:
                 self._run_after(words[place + 2 :], prefix=prefix, fed=fed)
@@ -192,154 +201,25 @@ class RunCheck:
 
     def _run_after(self, words: list[Word], *, prefix: Prefix, fed: str) -> None:
         count = count_options(words, arguments=prefix.arguments, long=prefix.long)
-        inner = words[count + prefix.operands :]
+        inner = words[count + certain(words[count:], prefix.operands) :]
         if inner and inner[0].text == "--":
             inner = inner[1:]
-        self._run(inner, fed=fed)
+        self._run_deeper(inner, fed=fed)
 
     def _run_within(self, words: list[Word], *, fed: str) -> None:
         """An interpreter further along may be run by a command that isn't known here."""
         for index, word in enumerate(words[1:], start=1):
             own_path = "/" not in word.text or word.text.startswith(("/", "./", "../"))
             if own_path and program_name(word) in RUN_BY_OTHERS and not word.names:
-                self._run(words[index:], fed=fed)
+                self._run_deeper(words[index:], fed=fed)
                 return
-
-
-def check_assignment(variable: str, word: Word) -> None:
-    """Refuse a placeholder in the value of a variable that decides what runs."""
-    if not word.names:
-        return
-    if variable in RUNNING_VARIABLES or variable.startswith(RUNNING_VARIABLE_STARTS):
-        raise refusal(word.names[0], f"is in the value of '{variable}', which decides what runs")
-
-
-def check_double_brackets(words: list[Word]) -> None:
-    """Refuse a placeholder in a `[[ … ]]` that computes with it."""
-    name = next(filter(None, map(_name, words)), "")
-    operators = {word.text for word in words if not word.quoted}
-    if name and operators & _ARITHMETIC_TESTS:
-        raise refusal(name, ARITHMETIC, advice="Use [ … ] instead of [[ … ]] with the variable")
-    if name and operators & {"-v", "-R"}:
-        raise refusal(name, "is a variable's name in '[['; some shells evaluate that")
-
-
-def check_builtin(words: list[Word], *, name: str) -> None:
-    """Refuse a placeholder that a shell's builtin would take for a variable's name."""
-    if name in _NAMING:
-        _refuse_all(words[1:], fed="", where=f"is a word of '{name}', which evaluates names")
-    elif name in _DECLARING:
-        _check_declaration(words, name=name)
-    elif name == "printf":
-        _check_printf(words)
-    elif name in ("test", "["):
-        _check_test(words)
-
-
-def _check_declaration(words: list[Word], *, name: str) -> None:
-    letters = {letter for word in words[1:] if is_option(word.text) for letter in word.text[1:]}
-    for word in words[1:]:
-        if word.assigns:
-            check_assignment(word.assigns, word)
-        if word.names and not word.assigns:
-            raise refusal(word.names[0], f"is a variable's name in '{name}'")
-        if word.names and letters & set("aAin"):
-            raise refusal(word.names[0], f"is a value that '{name}' evaluates with that option")
-
-
-def _check_printf(words: list[Word]) -> None:
-    operands = words[1:]
-    if len(operands) > 1 and operands[0].names and operands[0].text.startswith(VALUE):
-        raise refusal(
-            operands[0].names[0],
-            "is the format of 'printf', where '-v' sets a variable",
-            advice="Write printf '%s' with the variable",
-        )
-    if operands and operands[0].text.startswith("-v"):
-        _refuse_all(operands[:2], fed="", where="is a variable's name in 'printf -v'")
-
-
-def _check_test(words: list[Word]) -> None:
-    for word, following in pairwise(words):
-        if not following.names:
-            continue
-        if word.text in ("-v", "-R"):
-            raise refusal(following.names[0], "is a variable's name in 'test -v'")
-        if word.names and word.text.startswith((VALUE, "-")):
-            raise refusal(word.names[0], "stands where an operator of 'test' can stand")
-
-
-def _check_running_options(words: list[Word], *, name: str) -> None:
-    runs = RUNNING_OPTIONS.get(name, frozenset())
-    if name == "git":
-        _check_git_config(words)
-    if name == "scp":
-        _check_remote_paths(words)
-    takes_command = False
-    for word in words[1:]:
-        if takes_command and word.names and not word.text.startswith(_GIT_SAFE_KEYS):
-            raise refusal(word.names[0], f"is in a command that '{name}' runs")
-        option = word.text.partition("=")[0]
-        short = word.text[:2] if word.text[:1] == "-" and word.text[1:2] != "-" else ""
-        if word.names and "=" in word.text and option in runs:
-            raise refusal(word.names[0], f"is in a command that '{name} {option}' runs")
-        if word.names and short in runs and len(word.text) > 2:
-            raise refusal(word.names[0], f"is in a command that '{name} {short}' runs")
-        takes_command = word.text in runs or (name == "rsync" and _ends_in(word.text, "e"))
-
-
-def _ends_in(text: str, letter: str) -> bool:
-    return is_option(text) and not text.startswith("--") and text.endswith(letter)
-
-
-def _check_git_config(words: list[Word]) -> None:
-    texts = [word.text for word in words]
-    if "config" not in texts[1:4]:
-        return
-    rest = words[texts.index("config") + 1 :]
-    key = next((word.text for word in rest if "." in word.text and not is_option(word.text)), "")
-    named = next(filter(None, map(_name, rest)), "")
-    if named and not key.startswith(_GIT_SAFE_KEYS):
-        raise refusal(named, "is in git's configuration, where values can be commands")
-
-
-def _check_remote_paths(words: list[Word]) -> None:
-    for word in words[1:]:
-        if word.names and ":" in word.text:
-            raise refusal(
-                word.names[0],
-                "is in a remote path of 'scp', which older releases give to the remote shell",
-                advice="Use rsync -s, or copy to a constant path, or check the variable first",
-            )
-
-
-def _refuse_make(words: list[Word], *, name: str, assigned: str, fed: str) -> None:
-    where = f"goes to '{name}', which runs what $(shell …) in a value says"
-    if assigned:
-        raise refusal(assigned, where, advice="Use the variable in a recipe, with $$")
-    from_stdin = any(word.text in ("-f-", "-", "/dev/stdin") for word in words[1:])
-    for found in [*map(_name, words[1:]), fed if from_stdin else ""]:
-        if found:
-            raise refusal(found, where, advice="Use the variable in a recipe, with $$")
-
-
-def _refuse_all(words: list[Word], *, fed: str, where: str) -> None:
-    for found in [*map(_name, words), fed]:
-        if found:
-            raise refusal(found, where)
-
-
-def _refuse_scripts(words: list[Word], *, name: str, subcommand: str) -> None:
-    if subcommand in SCRIPT_RUNNERS.get(name, frozenset()):
-        where = f"is an argument of '{name} {subcommand}', which some releases put into shell text"
-        _refuse_all(words[2:], fed="", where=where)
 
 
 def _refuse_unknown(words: list[Word], *, fed: str) -> None:
     """A command known at run time only can be an interpreter."""
     for word, following in pairwise(words):
-        if _ends_in(word.text, "c") or _ends_in(word.text, "e"):
-            _refuse_all([following], fed="", where="may be in a program; the command is a variable")
+        if ends_in(word.text, "c") or ends_in(word.text, "e"):
+            refuse_all([following], fed="", where="may be in a program; the command is a variable")
     if fed and len(words) == 1:
         raise refusal(fed, "may be read as a program, as the command is a variable")
 
@@ -375,7 +255,3 @@ def _variable(word: Word) -> str:
     """The variable of a `NAME=value` word, quoted or not."""
     name, equals, _ = word.text.partition("=")
     return name if equals and not is_option(word.text) and VALUE not in name else ""
-
-
-def _name(word: Word) -> str:
-    return word.names[0] if word.names else ""

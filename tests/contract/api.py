@@ -18,6 +18,21 @@ PATIENCE = 20
 #: Seconds between two looks at it.
 INTERVAL = 0.02
 
+#: All that the contract knows of; a server may have more.
+ACTIONS = (
+    "bind",
+    "create",
+    "remove",
+    "trigger",
+    "info",
+    "logs",
+    "history",
+    "restart",
+    "stop",
+    "list",
+    "version",
+)
+
 Found = TypeVar("Found")
 #: A list stands for a parameter given several times.
 Params = Mapping[str, str | int | list[str]]
@@ -88,14 +103,19 @@ class Api:
 
     def records(self, action: str, listen_point: str, **params: int) -> list[dict[str, Any]]:
         """Up to 500 records of `logs` or `history`, the newest first."""
-        wanted = {"per_page": 500, "level": 1, **params}
-        reply = self.call(action, listen_point=listen_point, **wanted)
+        wanted: Params = {
+            "action": action,
+            "listen_point": listen_point,
+            "per_page": 500,
+            "level": 1,
+        }
+        reply = self.ask({**wanted, **params})
         assert reply.status == 200, reply.text
         return list(reply.json)
 
     def trigger(self, listen_point: str, **params: str) -> int:
         """Queue a build and give its id."""
-        reply = self.call("trigger", listen_point=listen_point, **params)
+        reply = self.ask({"action": "trigger", "listen_point": listen_point, **params})
         assert reply.status == 202, reply.text
         return int(reply.headers["X-Build-Id"])
 

@@ -22,7 +22,7 @@ def api(request: pytest.FixtureRequest, foreign: bool) -> Api:
     """The API of the server under test; choose unique listen points."""
     if foreign:
         option = request.config.getoption
-        return Api(option("--server-url"), (option("--login"), option("--password")))
+        return Api(option("--server-url").rstrip("/"), (option("--login"), option("--password")))
     server = request.getfixturevalue("shared_server")
     return Api(server.url, server.login)
 

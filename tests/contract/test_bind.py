@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.contract.api import Api, Way, assert_empty, assert_error
 
 #: Stands in files only; no answer may hold it.
@@ -142,9 +143,7 @@ def test_a_missing_parameter_is_400_and_named(api: Api, way: Way, missing: str) 
     assert f"'{missing}'" in error["message"]
 
 
-def test_a_bound_app_goes_on_building(
-    api: Api, make_app: Callable[..., str], folder: Path
-) -> None:
+def test_a_bound_app_goes_on_building(api: Api, make_app: Callable[..., str], folder: Path) -> None:
     config = "actions: [cat here.txt]\n"
     listen_point, file = make_app(config), folder / "app.yml"
     file.write_text(f"listen_point: {listen_point}\n{config}")

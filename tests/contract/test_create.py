@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from tests.contract.api import Api, Way, assert_empty, assert_error
 from tests.contract.wire import exchange
 
@@ -16,8 +17,9 @@ def test_answers_201_with_the_listen_point_in_the_content(
 
 
 def test_takes_the_urlencoded_text_of_a_get_query(api: Api, listen_point: str) -> None:
-    query = f"action=create&config_string=listen_point%3A+{listen_point}%0D%0A%0D%0Aactions%3A%0D%0A++-+echo+1"
-    reply = exchange(api.url, target=f"/?{query}", headers=api.authorization)
+    config = f"listen_point%3A+{listen_point}%0D%0A%0D%0Aactions%3A%0D%0A++-+echo+1"
+    target = f"/?action=create&config_string={config}"
+    reply = exchange(api.url, target=target, headers=api.authorization)
     assert (reply.status, reply.json) == (201, listen_point)
     assert api.build(listen_point)["message"] == "Complete (1/1)"
 

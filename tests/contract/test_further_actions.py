@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from tests.contract.api import Api, Way, assert_error
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from tests.contract.api import Api, Way, assert_empty, assert_error
 
 
@@ -78,17 +79,13 @@ def test_level_is_10_by_default_as_the_trigger_records_are_part_of_it(
 
 
 @pytest.mark.parametrize("level", [1, 10, 20, 30, 40])
-def test_level_is_the_least_level_to_be_shown(
-    api: Api, way: Way, built: str, level: int
-) -> None:
+def test_level_is_the_least_level_to_be_shown(api: Api, way: Way, built: str, level: int) -> None:
     reply = api.call("history", way, listen_point=built, per_page=100, level=level)
     wanted = [one for one in api.records("history", built) if one["level_number"] >= level]
     assert (reply.status, reply.json) == (200, wanted)
 
 
-def test_of_an_app_never_built_is_empty(
-    api: Api, way: Way, make_app: Callable[..., str]
-) -> None:
+def test_of_an_app_never_built_is_empty(api: Api, way: Way, make_app: Callable[..., str]) -> None:
     reply = api.call("history", way, listen_point=make_app())
     assert (reply.status, reply.json) == (200, [])
 

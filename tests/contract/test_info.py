@@ -5,6 +5,7 @@ from pathlib import Path
 from time import time
 
 import pytest
+
 from tests.contract.api import Api, Way, assert_error
 
 
@@ -37,7 +38,9 @@ def test_a_waiting_or_running_build_is_the_last_one(
     api: Api, make_app: Callable[..., str], folder: Path
 ) -> None:
     go = folder / "go"
-    listen_point = make_app(f"actions:\n  - while [ ! -e {go} ]; do sleep 0.02; done\n  - 'true'\n")
+    listen_point = make_app(
+        f"exec_timeout: 20\nactions:\n  - while [ ! -e {go} ]; do sleep 0.02; done\n  - 'true'\n"
+    )
     build = api.trigger(listen_point)
     one = api.info(listen_point)
     assert one["last_build_status"] == "Triggered, actions in queue: 2"

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from tests.contract.api import Api, Way, assert_empty, assert_error
 
 
-def test_answers_204_with_empty_content(
-    api: Api, way: Way, make_app: Callable[..., str]
-) -> None:
+def test_answers_204_with_empty_content(api: Api, way: Way, make_app: Callable[..., str]) -> None:
     listen_point = make_app()
     assert_empty(api.call("remove", way, listen_point=listen_point), 204)
     reply = api.call("info", listen_points=listen_point)

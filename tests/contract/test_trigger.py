@@ -4,13 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.contract.api import Api, Way, assert_empty, assert_error, wait_until
 from tests.contract.wire import exchange
 
 
-def test_answers_202_with_empty_content(
-    api: Api, way: Way, make_app: Callable[..., str]
-) -> None:
+def test_answers_202_with_empty_content(api: Api, way: Way, make_app: Callable[..., str]) -> None:
     listen_point = make_app("actions:\n  - echo {spam}\n")
     reply = api.call("trigger", way, listen_point=listen_point, spam="eggs")
     assert_empty(reply, 202)
@@ -40,7 +39,9 @@ def test_triggers_and_does_not_wait_for_the_actions(
     api: Api, make_app: Callable[..., str], folder: Path
 ) -> None:
     go = folder / "go"
-    listen_point = make_app(f"actions:\n  - while [ ! -e {go} ]; do sleep 0.02; done\n")
+    listen_point = make_app(
+        f"exec_timeout: 20\nactions:\n  - while [ ! -e {go} ]; do sleep 0.02; done\n"
+    )
     build = api.trigger(listen_point)
     assert api.info(listen_point)["last_build_status"] == "Triggered, actions in queue: 1"
     go.touch()

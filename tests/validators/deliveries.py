@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sloth_ci.config import AppConfig, Section, parse_app
+from sloth_ci.errors import SlothError
 from sloth_ci.request import Request
 from sloth_ci.validators import BUILT_IN, Validator, Verdict
 
@@ -36,7 +37,10 @@ SIGNATURES = {
     "gogs": ("X-Gogs-Signature", ""),
     "dummy": ("X-Sloth-Signature", "sha256="),
 }
-PARAMS = set("event ref branch tag commit before repo owner author message url delivery".split())
+PARAMS = {
+    *("event", "delivery", "owner", "repo", "ref", "branch", "tag"),
+    *("commit", "before", "author", "message", "url"),
+}
 
 
 @dataclass(frozen=True)
@@ -157,15 +161,27 @@ def send(sample: Sample, data: dict[str, Any] | None = None, **options: Any) -> 
     return make(sample.provider, **options).validate(request(body, sample.headers))
 
 
-def assert_sound(verdict: Verdict) -> None:
+def judge(validator: Validator, delivery: Request) -> Verdict | SlothError:
+    """The verdict, or the error of our own that came instead; any other error fails the test."""
+    try:
+        return validator.validate(delivery)
+    except SlothError as refused:
+        return refused
+
+
+def assert_sound(outcome: Verdict | SlothError, *, names: Set[str] = PARAMS) -> None:
     """Whatever came, this is what the rest of the house may rely on."""
-    assert isinstance(verdict, Verdict)
-    assert bool(verdict.params) != bool(verdict.reason)
-    texts = [verdict.event, verdict.delivery_id or "", verdict.reason]
-    for params in verdict.params:
-        assert set(params) >= PARAMS
+    if isinstance(outcome, SlothError):
+        assert 400 <= outcome.status < 500
+        assert len(outcome.message.encode()) < 10_000
+        return
+    assert bool(outcome.params) != bool(outcome.reason)
+    texts = [outcome.event, outcome.delivery_id or "", outcome.reason]
+    for params in outcome.params:
+        assert set(params) >= names
         texts += params.values()
-        assert not any(params[name].startswith("-") for name in ("ref", "branch", "tag", "commit"))
+        for name in {"ref", "branch", "tag", "commit"} & set(params):
+            assert not params[name].startswith("-")
     for text in texts:
         assert type(text) is str
         assert "\0" not in text

@@ -1,18 +1,28 @@
 """Bodies of every kind: what is no payload is told so, and is never an unexpected error."""
 
 import json
-from time import thread_time
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from deliveries import BROKEN, SECRET, Broken, assert_sound, load, make, request, sign
+from deliveries import (
+    BROKEN,
+    PARAMS,
+    SECRET,
+    Broken,
+    assert_sound,
+    judge,
+    load,
+    make,
+    request,
+    sign,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sloth_ci.errors import BadBody, BadPayload, BadRequest, Refused, SlothError
+from sloth_ci.errors import BadBody, BadPayload, BadRequest, Refused
 from sloth_ci.validators import BUILT_IN
-from sloth_ci.validators.payload import MAX_DEPTH, Payload, read_json
+from sloth_ci.validators.payload import MAX_DEPTH, read_json
 
 SAMPLE = load("github", "push-two-commits")
 FORM = {**SAMPLE.headers, "Content-Type": "application/x-www-form-urlencoded"}
@@ -61,17 +71,12 @@ def test_the_depth_has_a_limit(depth: int, taken: bool) -> None:
         read_json(request(body), provider="x")
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    )
-)
-def test_any_json_object_is_read_as_it_is(value: Any) -> None:
-    payload = read_json(request({"value": value}), provider="x")
-    assert Payload("x", payload.part("").texts() if False else {"value": value}).has(
-        "value"
-    ) == payload.has("value")
+@given(st.text(alphabet='{}[]"\\\\ab', max_size=40))
+def test_brackets_in_a_text_are_text(text: str) -> None:
+    body = {"text": text * 20, "list": [text, [text]]}
+    payload = read_json(request(body), provider="x")
+    assert payload.optional_text("text") == text * 20
+    assert payload.optional_text("list.1.0") == text
 
 
 def test_numbers_of_any_size_do_no_harm() -> None:
@@ -82,13 +87,11 @@ def test_numbers_of_any_size_do_no_harm() -> None:
         )
 
 
-def test_a_large_body_is_read_without_delay() -> None:
+def test_a_large_body_is_read_within_the_tests_deadline() -> None:
     data = {**SAMPLE.data, "spam": [{"text": 'a "quoted" \\ text', "list": [1, [2]]}] * 100_000}
     body = json.dumps(data).encode()
-    before = thread_time()
     assert make("github").validate(request(body, SAMPLE.headers)).params
     assert len(body) > 5_000_000
-    assert thread_time() - before < 30  # a quadratic reader would need hours
 
 
 def test_a_form_is_read_like_the_json_in_it() -> None:
@@ -198,10 +201,5 @@ def test_whatever_comes_is_judged_or_refused(
     options: dict[str, Any] = {"secret": SECRET, "allow_unsigned": True} if proved else {}
     if provider == "generic":
         options.update(header="X-Signature", params={"ref": "push.ref?", "commit": "after?"})
-    try:
-        verdict = make(provider, **options).validate(request(body, headers))
-    except SlothError as refused:
-        assert 400 <= refused.status < 500
-        refused.message.encode()
-    else:
-        assert_sound(verdict) if provider != "dummy" else None
+    outcome = judge(make(provider, **options), request(body, headers))
+    assert_sound(outcome, names=set() if provider == "dummy" else PARAMS)

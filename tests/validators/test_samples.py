@@ -11,6 +11,7 @@ from deliveries import (
     SECRET,
     Sample,
     assert_sound,
+    judge,
     load,
     load_all,
     make,
@@ -20,6 +21,7 @@ from deliveries import (
 )
 
 from sloth_ci.errors import BadPayload, BadRequest, SignatureRefused
+from sloth_ci.validators import Verdict
 
 SAMPLES = load_all()
 #: Bitbucket Server's connection test is answered unsigned.
@@ -65,7 +67,7 @@ def test_it_is_taken_with_a_right_signature(sample: Sample) -> None:
 
 @each([sample for sample in SAMPLES if name(sample) in UNREADABLE])
 def test_it_is_told_what_it_lacks_when_its_event_is_listed(sample: Sample) -> None:
-    with pytest.raises(BadPayload, match="must be .*, not nothing"):
+    with pytest.raises(BadPayload, match="not nothing"):
         send(sample, **listing_its_event(sample))
 
 
@@ -130,13 +132,9 @@ def test_with_any_part_broken_it_is_judged_or_refused(sample: Sample, part: int)
     paths = sorted(list_paths(sample.data), key=lambda path: (len(path), chance.random()))
     for path in paths[part : max(MOST_PATHS, count_shallow(paths)) : 4]:
         for broken in break_at(sample.data, path, chance):
-            try:
-                verdict = validator.validate(request(json.dumps(broken), headers))
-            except BadRequest as refused:
-                assert refused.status == 400
-                refused.message.encode()
-            else:
-                assert_sound(verdict)
+            outcome = judge(validator, request(json.dumps(broken), headers))
+            assert isinstance(outcome, Verdict | BadRequest)
+            assert_sound(outcome)
 
 
 def list_paths(data: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -1,0 +1,44 @@
+"""Where `sci` speaks: values and sentences to stdout, trouble to stderr, one line each."""
+
+import sys
+from typing import Any
+
+from sloth_ci.render import Painter, printable, show_json, wants_colours
+
+
+class Screen:
+    """Shows what a command has to say, to a person."""
+
+    def __init__(self) -> None:
+        self.painter = Painter(colours=wants_colours(sys.stdout))
+
+    def show(self, value: Any, text: str) -> None:
+        """Show a command's result: the value to a script, the text to a person."""
+        print(text)
+
+    def say(self, line: str) -> None:
+        """Tell a person what is going on, at once."""
+        print(line, flush=True)
+
+    def conclude(self, value: Any) -> None:
+        """End a command that told a person everything as it went."""
+
+    def warn(self, sentence: str) -> None:
+        """Tell on stderr what needs attention."""
+        sys.stdout.flush()
+        print(f"sci: {printable(sentence)}", file=sys.stderr, flush=True)
+
+
+class JsonScreen(Screen):
+    """Shows one JSON value, to a script."""
+
+    def show(self, value: Any, text: str) -> None:
+        """Show the value."""
+        print(show_json(value))
+
+    def say(self, line: str) -> None:
+        """Scripts get the result only."""
+
+    def conclude(self, value: Any) -> None:
+        """Show the value."""
+        print(show_json(value))
