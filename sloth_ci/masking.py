@@ -4,7 +4,6 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote
 
 #: Shorter values are no secrets and would mask half of an ordinary log.
 MIN_LENGTH = 4
@@ -25,7 +24,7 @@ class Mask:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets for form in _forms(secret)}
-        longest_first = sorted(forms, key=lambda form: (-form[0], form[1]))
+        longest_first = sorted(forms, key=lambda form: (-form[0], -len(form[1]), form[1]))
         self._pattern = re.compile("|".join(form[1] for form in longest_first)) if forms else None
 
     def __call__(self, text: str) -> str:
@@ -54,31 +53,30 @@ def _write(letter: str) -> str:
     """A regular expression for every way in which a URL or a JSON text writes a character."""
     if letter.isascii() and letter.isalnum():
         return letter
-    in_url = quote(letter, safe="", errors="surrogatepass")
-    ways = {letter, json.dumps(letter)[1:-1], in_url, in_url.lower()}
+    units, raw = _units(letter), letter.encode(errors="surrogatepass")
+    ways = {letter, json.dumps(letter)[1:-1]}
     ways |= {" ": {"+"}, "/": {"\\/"}, "\n": {"\r\n"}}.get(letter, set())
-    ways.add("".join(f"\\u{unit:04X}" for unit in _units(letter)))
-    ways.add("".join(f"\\u{unit:04x}" for unit in _units(letter)))
-    ways.add("".join(f"%{byte:02X}" for byte in letter.encode(errors="surrogatepass")))
+    for digit in ("X", "x"):
+        ways.add("".join(f"%{byte:02{digit}}" for byte in raw))
+        ways.add("".join(f"\\u{unit:04{digit}}" for unit in units))
     longest_first = sorted(ways, key=lambda way: (-len(way), way))
     return f"(?:{'|'.join(map(re.escape, longest_first))})"
 
 
-def _units(letter: str) -> Iterator[int]:
+def _units(letter: str) -> list[int]:
     raw = letter.encode("utf-16-be", "surrogatepass")
-    yield from (int.from_bytes(raw[at : at + 2]) for at in range(0, len(raw), 2))
+    return [int.from_bytes(raw[at : at + 2]) for at in range(0, len(raw), 2)]
 
 
 def _encode(part: str) -> Iterator[str]:
     """The base64 of a secret at each of the three offsets a byte can have in it."""
     raw = part.encode(errors="surrogatepass")
-    whole = base64.b64encode(raw).decode()
-    texts = [whole, whole.rstrip("=")]
+    texts = set()
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + raw).decode()
         # The first and last characters have bits of what stands around the secret.
         first, end = -(-offset * 8 // 6), (offset + len(raw)) * 8 // 6
-        texts.append(encoded[first:end])
+        texts |= {encoded[first:], encoded[first:].rstrip("="), encoded[first:end]}
     for text in texts:
         if len(text) >= MIN_LENGTH:
             yield text

@@ -6,10 +6,8 @@ Verbs go in, dataclasses come out. Every change is one transaction of the one wr
 """
 
 import os
-import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
 from pathlib import Path
 from time import time
@@ -17,6 +15,9 @@ from time import time
 from sloth_ci.builds import Result
 from sloth_ci.records import LogRecord
 from sloth_ci.store import changes, reader
+from sloth_ci.store.connections import FileWatch, connect, hold, open_database
+from sloth_ci.store.copies import backup, check, restore
+from sloth_ci.store.retention import Keep, Retention
 from sloth_ci.store.rows import (
     Accepted,
     Cause,
@@ -26,7 +27,7 @@ from sloth_ci.store.rows import (
     StoredApp,
     StoredBuild,
 )
-from sloth_ci.store.schema import DatabaseRefused, check_identity, migrate
+from sloth_ci.store.schema import DatabaseRefused
 from sloth_ci.store.writer import Writer
 
 __all__ = [
@@ -34,15 +35,16 @@ __all__ = [
     "Cause",
     "Claimed",
     "DatabaseRefused",
+    "Keep",
     "NewDelivery",
     "Origin",
     "Store",
     "StoredApp",
     "StoredBuild",
+    "backup",
+    "check",
+    "restore",
 ]
-
-#: How long a connection waits for somebody else's lock, in seconds.
-BUSY_TIMEOUT = 5.0
 
 
 class Store:
@@ -58,6 +60,7 @@ class Store:
         clock: Callable[[], float] = time,
         max_queue: int = 10_000,
         max_queue_total: int = 100_000,
+        keep: Keep | None = None,
     ) -> None:
         self._clock = clock
         self._max_queue = max_queue
@@ -65,15 +68,19 @@ class Store:
         self.keeps_records = path is not None
         self._temporary = None if path else tempfile.TemporaryDirectory(prefix="sloth-ci-")
         self._path = path or Path(self._temporary.name if self._temporary else "") / "sloth.db"
-        self._guard = _lock_file(self._path)
+        self._guard = hold(self._path)
         try:
-            connection = _open(self._path)
+            connection = open_database(self._path, self._guard)
         except BaseException:
             os.close(self._guard)
             raise
-        self._writer = Writer(connection)
-        self._writing = connection
-        self._reader = reader.Reader(partial(_connect, self._path))
+        self._reader = reader.Reader(partial(connect, self._path))
+        self._writer = Writer(
+            connection, watch=FileWatch(self._path), on_put_back=self._reader.reconnect
+        )
+        self._retention = Retention(
+            keep or Keep(), writer=self._writer, reader=self._reader, clock=clock
+        )
 
     # Apps
 
@@ -157,6 +164,7 @@ class Store:
                 now=self._clock(),
             )
         )
+        self._retention.note_growth(app_id)
 
     def recover(self) -> tuple[tuple[int, int], ...]:
         """Mark what ran when the last server went down as interrupted: (build id, app id) pairs."""
@@ -213,50 +221,15 @@ class Store:
         """The build of that id."""
         return reader.find_build(self._reader, build_id)
 
+    def sweep(self) -> int:
+        """Forget now what is older or more than is to be kept; gives the number of builds."""
+        return self._retention.sweep()
+
     def close(self) -> None:
         """Write what waits and let go of the file."""
+        self._retention.close()
         self._writer.close()
         self._reader.close()
-        self._writing.close()
         os.close(self._guard)
         if self._temporary:
             self._temporary.cleanup()
-
-
-def _lock_file(path: Path) -> int:
-    """Hold `path`.lock for this process: two servers on one file would run every build twice."""
-    name = f"{path}.lock"
-    try:
-        guard = os.open(name, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise DatabaseRefused(path=path, reason=f"{name}: {error.strerror}") from error
-    try:
-        flock(guard, LOCK_EX | LOCK_NB)
-    except OSError as error:
-        os.close(guard)
-        raise DatabaseRefused(path=path, reason="another server uses it") from error
-    return guard
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = _connect(path)
-        check_identity(connection, str(path))
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA journal_size_limit = 67108864")
-        migrate(connection)
-    except OSError as error:
-        raise DatabaseRefused(path=path, reason=error.strerror) from error
-    except sqlite3.Error as error:
-        raise DatabaseRefused(path=path, reason=str(error)) from error
-    return connection
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
-    )
-    connection.execute("PRAGMA trusted_schema = OFF")
-    return connection

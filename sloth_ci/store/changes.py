@@ -96,7 +96,11 @@ def claim(db: sqlite3.Connection, *, app_id: int, now: float) -> Claimed | None:
     ).fetchone()
     if row is None:
         return None
-    db.execute("UPDATE builds SET status = 'running', started = ? WHERE id = ?", (now, row[0]))
+    db.execute(
+        "UPDATE builds SET status = 'running', started = ?,"
+        " first_record = (SELECT coalesce(max(id), 0) + 1 FROM records) WHERE id = ?",
+        (now, row[0]),
+    )
     _count(db, app_id, -1)
     return Claimed(id=row[0], params=json.loads(row[1]), cause=Cause(row[2]))
 
@@ -170,28 +174,31 @@ def _queue(
         " VALUES (?, ?, ?, 'queued', ?, ?, ?)",
         (app_id, delivery_row, cause, json.dumps(dict(params)), total, now),
     )
-    assert cursor.lastrowid is not None
+    build_id = cursor.lastrowid
+    assert build_id is not None
     sentence = BuildStatus.QUEUED.describe(completed=0, total=total)
-    _record(db, app_id, cursor.lastrowid, DEBUG, sentence, now)
-    return cursor.lastrowid
+    record = _record(db, app_id, build_id, DEBUG, sentence, now)
+    db.execute("UPDATE builds SET queued_record = ? WHERE id = ?", (record, build_id))
+    return build_id
 
 
 def _end(
     db: sqlite3.Connection, app_id: int, build_id: int, result: Result, total: int, now: float
 ) -> None:
-    db.execute(
-        "UPDATE builds SET status = ?, completed = ?, finished = ? WHERE id = ?",
-        (result.status, result.completed, now, build_id),
-    )
     sentence = result.status.describe(completed=result.completed, total=total)
-    _record(db, app_id, build_id, result.status.level, sentence, now)
+    record = _record(db, app_id, build_id, result.status.level, sentence, now)
+    db.execute(
+        "UPDATE builds SET status = ?, completed = ?, finished = ?, last_record = ?,"
+        " first_record = coalesce(first_record, ?) WHERE id = ?",
+        (result.status, result.completed, now, record, record, build_id),
+    )
 
 
 def _record(
     db: sqlite3.Connection, app_id: int, build_id: int, level: int, message: str, now: float
-) -> None:
+) -> int | None:
     row: tuple[Any, ...] = (app_id, build_id, Logger.BUILD, level, None, now, message)
-    db.execute(INSERT_RECORD, row)
+    return db.execute(INSERT_RECORD, row).lastrowid
 
 
 def _count(db: sqlite3.Connection, app_id: int, more: int) -> None:

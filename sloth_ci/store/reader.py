@@ -23,6 +23,8 @@ class Reader:
         self._mine = local()
         self._lock = Lock()
         self._all: list[sqlite3.Connection] = []
+        #: Counts the files that stood at the path.
+        self._file = 0
 
     def rows(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a question.
@@ -34,6 +36,11 @@ class Reader:
         except sqlite3.Error as error:
             raise DatabaseUnavailable(reason=str(error)) from error
 
+    def reconnect(self) -> None:
+        """Read from the file that is at the path now."""
+        with self._lock:
+            self._file += 1
+
     def close(self) -> None:
         """Close every connection."""
         with self._lock:
@@ -43,7 +50,8 @@ class Reader:
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
-        if connection is None:
+        if connection is None or self._mine.file != self._file:
+            self._mine.file = self._file
             connection = self._mine.connection = self._connect()
             with self._lock:
                 self._all.append(connection)

@@ -39,12 +39,19 @@ MIGRATIONS = (
         completed INTEGER NOT NULL DEFAULT 0,
         queued REAL NOT NULL,
         started REAL,
-        finished REAL
+        finished REAL,
+        -- Its records: the one of its queueing, and those of its run, from the first to the last.
+        queued_record INTEGER,
+        first_record INTEGER,
+        last_record INTEGER
     ) STRICT;
     CREATE INDEX builds_by_app ON builds (app, id);
     CREATE INDEX builds_by_delivery ON builds (delivery) WHERE delivery IS NOT NULL;
     CREATE INDEX builds_queued ON builds (app, id) WHERE status = 'queued';
     CREATE INDEX builds_running ON builds (id) WHERE status = 'running';
+    CREATE INDEX builds_good ON builds (id) WHERE status = 'complete';
+    CREATE INDEX builds_bad ON builds (id)
+        WHERE status IN ('partial', 'failed', 'timed_out', 'cancelled', 'interrupted');
     CREATE TABLE records (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         app INTEGER NOT NULL,
@@ -58,6 +65,7 @@ MIGRATIONS = (
     CREATE INDEX records_by_app ON records (app, id);
     CREATE INDEX records_by_level ON records (app, level, id);
     CREATE INDEX records_of_history ON records (app, id) WHERE logger = 2;
+    CREATE INDEX records_of_apps ON records (id) WHERE build IS NULL;
     CREATE TABLE queue (waiting INTEGER NOT NULL) STRICT;
     INSERT INTO queue VALUES (0);
     """,

@@ -5,6 +5,7 @@ survives a power cut. What comes by `append` is written in batches, in order, an
 later `run`.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -13,6 +14,9 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from sloth_ci.errors import DatabaseUnavailable
+from sloth_ci.store.connections import FileWatch
+
+LOG = logging.getLogger("sloth_ci.store")
 
 #: How long an appended row may wait for company, in seconds.
 BATCH_DELAY = 0.1
@@ -33,8 +37,16 @@ INSERT_RECORD = (
 class Writer:
     """Owns the writing connection and its thread."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        watch: FileWatch | None = None,
+        on_put_back: Callable[[], None] = lambda: None,
+    ) -> None:
         self._connection = connection
+        self._watch = watch
+        self._on_put_back = on_put_back
         self._changed = Condition()
         self._changes: list[tuple[Change, Future[Any]]] = []
         self._rows: list[tuple[Any, ...]] = []
@@ -80,11 +92,12 @@ class Writer:
         self.run(lambda _connection: None)
 
     def close(self) -> None:
-        """Write what waits and end the thread."""
+        """Write what waits, end the thread and close the connection."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._thread.join()
+        self._connection.close()
 
     def _work(self) -> None:
         while True:
@@ -119,6 +132,7 @@ class Writer:
     ) -> bool:
         done: list[tuple[Future[Any], Any]] = []
         try:
+            self._check_file()
             self._sync(bool(changes))
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(INSERT_RECORD, rows)
@@ -129,7 +143,7 @@ class Writer:
             for change, outcome in changes:
                 self._make(change, outcome, done)
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError, DatabaseUnavailable) as error:
             self._give_up(error, changes)
             return False
         for outcome, value in done:
@@ -161,6 +175,13 @@ class Writer:
             self._rows = rows + self._rows
             self._progress = progress | self._progress
             self._rows_since = monotonic() + RETRY_DELAY
+
+    def _check_file(self) -> None:
+        if self._watch and self._watch.is_gone():
+            LOG.error("The database file was deleted; it is put back with all it held")
+            self._connection = self._watch.put_back(self._connection)
+            self._synced = None
+            self._on_put_back()
 
     def _sync(self, wanted: bool) -> None:
         """Sync commits that somebody waits for; appended rows may take their time."""

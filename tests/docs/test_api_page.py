@@ -1,10 +1,6 @@
-"""The page about the API: its tables against the code, its examples against a running server."""
+"""The page about the API: its tables against the code, its errors against a running server."""
 
-import json
-import os
 import re
-import shlex
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +12,11 @@ from sloth_ci import errors
 from sloth_ci.api import ACTIONS, ApiAction, Kind
 from sloth_ci.errors import ServerUnreachable, SlothError, UnexpectedAnswer
 from sloth_ci.web import wire
-from tests.calls import Api, Reply
+from tests.calls import Api, Reply, wait_until
 from tests.conftest import LOGIN, RunningServer
-from tests.docs.pages import Fence, Part, find_part, parts_below, quoted, read_page
+from tests.docs.pages import find_part, parts_below, quoted
 
 PAGE = "docs/api.md"
-#: Where the page says that its server is.
-URL, FOLDER, LOGIN_SHOWN = "http://localhost:8080/", "/srv/ci", "sloth:slow-but-steady"
 EXPLAINED = {part.names[0]: part for part in parts_below(PAGE, "Actions")}
 
 
@@ -104,8 +98,7 @@ class Scene:
     folder: Path
 
     def create(self, listen_point: str, more: str = "") -> None:
-        made = self.api("create", config_string=f"listen_point: {listen_point}\n{more}")
-        assert made.status == 201, made.body
+        self.api.create(f"listen_point: {listen_point}\n{more}")
 
     def bound(self, listen_point: str) -> Path:
         file = self.folder / f"{listen_point}.yml"
@@ -154,13 +147,16 @@ def overfill(scene: Scene) -> Reply:
 
 def trigger_while_stopping(scene: Scene) -> Reply:
     scene.create("s", "actions: [sleep 600]")
-    scene.api("trigger", listen_point="s")
+    scene.api.trigger("s")
     scene.api("stop")
-    for _attempt in range(2000):
-        reply = scene.api("trigger", listen_point="s")
-        if reply.status != 202 and reply.value["error"]["code"] == "stopping":
-            return reply
-    return reply
+    replies: list[Reply] = []
+
+    def is_refused() -> bool:
+        replies.append(scene.api("trigger", listen_point="s"))
+        return replies[-1].status != 202
+
+    wait_until(is_refused)
+    return replies[-1]
 
 
 def nowhere(action: str, **params: str) -> Callable[[Scene], Reply]:
@@ -254,100 +250,6 @@ def usual(shared_server: RunningServer, tmp_path: Path) -> Iterator[Scene]:
 
 def assert_error(reply: Reply, code: str, status: int) -> None:
     assert (reply.value["error"]["code"], reply.status) == (code, status)
-
-
-# Examples, run in the page's order against one server
-
-
-@dataclass(frozen=True)
-class Example:
-    """A command of the page, and what it is said to answer."""
-
-    command: str
-    answer: Fence | None
-
-
-def examples(part: Part) -> Iterator[Example]:
-    for number, fence in enumerate(part.fences):
-        if fence.info == "console":
-            after = part.fences[number + 1] if number + 1 < len(part.fences) else None
-            answer = after if after and after.info in ("json", "http") else None
-            for line in fence.text.splitlines():
-                yield Example(line.removeprefix("$ "), answer)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The server of the page's examples."""
-
-    server: RunningServer
-    folder: Path
-
-    def run(self, command: str) -> str:
-        """What the command prints; a real curl, at the server's real place."""
-        there = command.replace(URL, f"{self.server.url}/").replace(FOLDER, str(self.folder))
-        words = shlex.split(there)
-        assert words[0] == "curl"
-        done = subprocess.run(
-            ["curl", "-s", *words[1:]], capture_output=True, text=True, timeout=20, check=True
-        )
-        return done.stdout
-
-    def wait_for_build(self) -> None:
-        """Return when no build is on its way."""
-        api = Api(self.server.url, LOGIN)
-        for _attempt in range(2000):
-            if api("history", listen_point="web", per_page="1").value[0]["level_number"] > 10:
-                return
-        raise AssertionError("the build does not end")
-
-    def as_shown(self, text: str) -> Any:
-        """A JSON value with the page's folder, and without times and record ids."""
-        return json.loads(
-            text.replace(str(self.folder), FOLDER),
-            object_hook=lambda found: {
-                name: "varies" if name in ("timestamp", "last_build_timestamp", "id") else value
-                for name, value in found.items()
-            },
-        )
-
-
-@pytest.fixture
-def stage(launch: Callable[..., RunningServer], tmp_path: Path) -> Stage:
-    assert f"{LOGIN[0]}:{LOGIN[1]}" == LOGIN_SHOWN
-    server = launch()
-    config = read_page(PAGE)[1].fences[-1]
-    assert config.info == "yaml app"
-    (tmp_path / "web.yml").write_text(config.text)
-    created = Api(server.url, LOGIN)("create", config_string=config.text)
-    assert created.status == 201
-    return Stage(server, Path(os.path.realpath(tmp_path)))
-
-
-def test_the_examples_answer_what_the_page_says(stage: Stage) -> None:
-    for part in read_page(PAGE):
-        shown = list(examples(part))
-        assert shown or part.names == [] or part.title not in EXPLAINED
-        for example in shown:
-            printed = stage.run(example.command)
-            if part.names == ["trigger"]:
-                stage.wait_for_build()
-            if example.answer is None:
-                assert json.loads(printed)[0]["listen_point"] == "web"
-            elif example.answer.info == "json":
-                assert stage.as_shown(printed) == stage.as_shown(example.answer.text), part.title
-            else:
-                head = printed.replace("\r", "").splitlines()
-                missing = [line for line in example.answer.text.splitlines() if line not in head]
-                assert missing == [], part.title
-        if part.names == ["restart"]:
-            stage.run(f"curl --retry 20 --retry-connrefused {URL}")
-    assert stage.server.wait() == 0
-
-
-@pytest.mark.parametrize("name", EXPLAINED)
-def test_each_action_has_an_example_that_is_run(name: str) -> None:
-    assert any(f"action={name}" in one.command and one.answer for one in examples(EXPLAINED[name]))
 
 
 def test_numbers_are_the_only_kind_besides_texts() -> None:

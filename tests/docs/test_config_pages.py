@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
+from sloth_ci import errors
 from sloth_ci.bed import VALIDATORS
 from sloth_ci.config import AppConfig, Section, ServerConfig, parse_app, parse_server
 from sloth_ci.config.app import ALIASES as APP_ALIASES
@@ -210,3 +211,18 @@ def test_the_params_of_a_push_are_all_listed() -> None:
     rows = find_part("docs/providers.md", "Params").table("Param")
 
     assert sorted(quoted(row[0])[0] for row in rows) == sorted(PARAMS)
+
+
+def test_the_errors_that_answer_a_push_have_the_status_of_their_class() -> None:
+    known = {thing.code: thing.status for thing in vars(errors).values() if hasattr(thing, "code")}
+    rows = find_part("docs/providers.md", "What is answered").table("Push")
+    told = [
+        (code, int(row[1])) for row in rows if "error" in row[2] for code in error_codes(row[2])
+    ]
+
+    assert len(told) >= 9
+    assert [(code, known.get(code)) for code, _status in told] == told
+
+
+def error_codes(cell: str) -> list[str]:
+    return [word for word in quoted(cell) if re.fullmatch(r"[a-z_]+", word)]

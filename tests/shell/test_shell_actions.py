@@ -15,7 +15,7 @@ from sloth_ci.builds import BuildStatus, Halt, Outcome, OutcomeStatus
 from sloth_ci.records import Stream
 from sloth_ci.shell import ShellRunner
 
-from .conftest import Bench, Recorder
+from .conftest import Bench, Recorder, Witness
 
 
 class TestEnd:
@@ -261,6 +261,28 @@ class TestManyAtOnce:
         for thread in threads:
             thread.join()
         assert seen == {n: [f"{n}-{turn}" for turn in range(10)] for n in range(6)}
+
+    @pytest.mark.usefixtures("subreaper")
+    def test_threads_leave_nothing_behind(self, bench: Bench, witness: Witness) -> None:
+        runner = ShellRunner(grace=0.2)
+        # Each is caught on the way from one session, parent and program to the next.
+        texts = [
+            "exec 3>witness; setsid sleep 1000 & sleep 1000 & true",
+            "exec 3>witness; (setsid sh -c 'sleep 1000 & exit 0' &); true",
+        ]
+
+        def run() -> None:
+            halt, journal = Halt(), Recorder()
+            for turn in range(20):
+                runner(bench.build(texts[turn % 2]), 0, monotonic() + 20, halt, journal)
+            halt.close()
+
+        threads = [threading.Thread(target=run) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not witness.alive()
 
     @pytest.mark.usefixtures("subreaper")
     def test_descriptors_and_children_are_back_to_the_start(self, bench: Bench) -> None:

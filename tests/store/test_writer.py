@@ -37,7 +37,6 @@ def writer(path: Path) -> Iterator[Writer]:
     writer = Writer(connection)
     yield writer
     writer.close()
-    connection.close()
 
 
 def row(message: str) -> tuple[object, ...]:
@@ -161,5 +160,4 @@ def test_closing_writes_what_waits(path: Path) -> None:
     writer = Writer(connection)
     writer.append(row("last"))
     writer.close()
-    connection.close()
     assert written(path) == ["last"]

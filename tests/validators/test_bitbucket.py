@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from deliveries import SECRET, load, make, request, send, sign
 
-from sloth_ci.errors import AddressRefused, BadPayload
+from sloth_ci.errors import AddressRefused, BadPayload, SignatureRefused
 from sloth_ci.validators import Verdict
 
 MANY = load("bitbucket-cloud", "push-multiple-changes")
@@ -221,4 +221,15 @@ def test_the_connection_test_must_come_from_a_trusted_address() -> None:
     with pytest.raises(AddressRefused):
         make("bitbucket_server", secret=SECRET, trusted_ips="198.51.100.1").validate(
             request(b"{}", PING)
+        )
+
+
+@pytest.mark.parametrize(
+    "event",
+    ["Diagnostics:Ping", "diagnostics:ping, repo:refs_changed", "diagnostics:ping ", "ping", ""],
+)
+def test_only_the_connection_test_may_come_unsigned(event: str) -> None:
+    with pytest.raises(SignatureRefused):
+        make("bitbucket_server", secret=SECRET, events=[event or "push"]).validate(
+            request(SERVER.body, {"X-Event-Key": event})
         )

@@ -1,0 +1,90 @@
+"""Whole copies of the store: backup while builds run, restore with a check."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sloth_ci.store.connections import connect, hold
+from sloth_ci.store.schema import DatabaseRefused, check_identity
+
+
+def backup(database: Path, target: Path) -> None:
+    """Copy the database, in use or not, to a new file, and check the copy.
+
+    Raises DatabaseRefused when there is no database, the target exists, or the copy fails.
+    """
+    if not database.is_file():
+        raise DatabaseRefused(path=database, reason="there is no such file")
+    if target.exists():
+        raise DatabaseRefused(path=target, reason="it exists; a backup never overwrites a file")
+    unfinished = target.with_name(f"{target.name}.unfinished")
+    try:
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = connect(database)
+        try:
+            check_identity(connection, str(database))
+            connection.execute("VACUUM INTO ?", (str(unfinished),))
+        finally:
+            connection.close()
+        check(unfinished)
+        _sync(unfinished)
+        unfinished.rename(target)
+        _sync(target.parent)
+    except (OSError, sqlite3.Error) as error:
+        raise DatabaseRefused(path=target, reason=str(error)) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def restore(source: Path, database: Path) -> Path | None:
+    """Put a checked copy in the database's place; gives the path of what was there before, if any.
+
+    Raises DatabaseRefused when the copy is damaged or a server runs on the database.
+    """
+    if not source.is_file():
+        raise DatabaseRefused(path=source, reason="there is no such file")
+    check(source)
+    guard = hold(database)
+    try:
+        aside = _set_aside(database)
+        backup(source, database)
+    finally:
+        os.close(guard)
+    return aside
+
+
+def check(database: Path) -> None:
+    """Raises DatabaseRefused unless the file is a sound database of ours."""
+    try:
+        connection = connect(database)
+        try:
+            check_identity(connection, str(database))
+            found = connection.execute("PRAGMA integrity_check(3)").fetchall()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise DatabaseRefused(path=database, reason=str(error)) from error
+    if found != [("ok",)]:
+        problems = "; ".join(str(row[0]) for row in found)
+        raise DatabaseRefused(path=database, reason=f"it is damaged: {problems}")
+
+
+def _set_aside(database: Path) -> Path | None:
+    if not database.exists():
+        return None
+    number = 1
+    while (aside := database.with_name(f"{database.name}.before-restore-{number}")).exists():
+        number += 1
+    for ending in ("", "-wal", "-shm"):
+        part = Path(f"{database}{ending}")
+        if part.exists():
+            part.rename(f"{aside}{ending}")
+    return aside
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

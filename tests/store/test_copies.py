@@ -1,0 +1,129 @@
+"""Backup, restore, and a file that vanishes under the server."""
+
+from pathlib import Path
+from stat import S_IMODE
+
+import pytest
+
+from sloth_ci.errors import DatabaseUnavailable
+from sloth_ci.store import Cause, DatabaseRefused, Origin, Store, backup, check, restore
+
+
+def add_app(store: Store, name: str) -> int:
+    return store.add_app(listen_point=name, origin=Origin.API, config="", file=None)
+
+
+def names(path: Path) -> list[str]:
+    store = Store(path)
+    found = [app.listen_point for app in store.apps()]
+    store.close()
+    return found
+
+
+def test_a_backup_of_a_database_in_use_holds_everything_accepted_before(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sloth.db")
+    app_id = add_app(store, "web")
+    store.accept(app_id=app_id, listen_point="web", cause=Cause.TRIGGER, params=({},), total=1)
+    backup(tmp_path / "sloth.db", tmp_path / "copy.db")
+    add_app(store, "later")
+    store.close()
+    check(tmp_path / "copy.db")
+    assert S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
+    copy = Store(tmp_path / "copy.db")
+    assert [app.listen_point for app in copy.apps()] == ["web"]
+    assert copy.waiting_apps() == [app_id]
+    copy.close()
+
+
+def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:
+    Store(tmp_path / "sloth.db").close()
+    (tmp_path / "copy.db").write_text("precious")
+    with pytest.raises(DatabaseRefused, match="never overwrites"):
+        backup(tmp_path / "sloth.db", tmp_path / "copy.db")
+    assert (tmp_path / "copy.db").read_text() == "precious"
+
+
+def test_without_a_database_there_is_no_backup(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseRefused, match="no such file"):
+        backup(tmp_path / "sloth.db", tmp_path / "copy.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_restore_puts_the_copy_in_place_and_the_old_one_aside(tmp_path: Path) -> None:
+    path = tmp_path / "sloth.db"
+    store = Store(path)
+    add_app(store, "old")
+    backup(path, tmp_path / "copy.db")
+    add_app(store, "new")
+    store.close()
+    aside = restore(tmp_path / "copy.db", path)
+    assert names(path) == ["old"]
+    assert aside is not None
+    assert names(aside) == ["old", "new"]
+
+
+def test_a_restore_under_a_running_server_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sloth.db")
+    add_app(store, "web")
+    backup(tmp_path / "sloth.db", tmp_path / "copy.db")
+    with pytest.raises(DatabaseRefused, match="another server"):
+        restore(tmp_path / "copy.db", tmp_path / "sloth.db")
+    store.close()
+
+
+def test_a_damaged_copy_is_not_restored(tmp_path: Path) -> None:
+    path = tmp_path / "sloth.db"
+    store = Store(path)
+    for number in range(300):
+        add_app(store, f"app{number}")
+    store.close()
+    backup(path, tmp_path / "copy.db")
+    content = bytearray((tmp_path / "copy.db").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 8192] = b"\xaa" * 8192
+    (tmp_path / "copy.db").write_bytes(content)
+    with pytest.raises(DatabaseRefused):
+        restore(tmp_path / "copy.db", path)
+    assert len(names(path)) == 300
+
+
+@pytest.mark.parametrize("loss", ["delete", "empty"])
+def test_a_lost_database_is_not_replaced_by_an_empty_one(tmp_path: Path, loss: str) -> None:
+    path = tmp_path / "sloth.db"
+    Store(path).close()
+    if loss == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(b"")
+    with pytest.raises(DatabaseRefused, match="deleted or emptied"):
+        Store(path)
+    (tmp_path / "sloth.db.lock").unlink()
+    Store(path).close()
+
+
+def test_a_file_deleted_under_the_server_is_put_back_with_all_it_held(tmp_path: Path) -> None:
+    path = tmp_path / "sloth.db"
+    store = Store(path)
+    add_app(store, "before")
+    for part in tmp_path.glob("sloth.db*"):
+        if not part.name.endswith(".lock"):
+            part.unlink()
+    add_app(store, "after")
+    assert [app.listen_point for app in store.apps()] == ["before", "after"]
+    store.close()
+    assert names(path) == ["before", "after"]
+
+
+def test_another_file_in_its_place_refuses_changes_until_it_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "sloth.db"
+    store = Store(path)
+    add_app(store, "before")
+    path.unlink()
+    path.write_text("something else")
+    with pytest.raises(DatabaseUnavailable, match="another file"):
+        add_app(store, "refused")
+    assert path.read_text() == "something else"
+    path.unlink()
+    add_app(store, "after")
+    store.close()
+    assert names(path) == ["before", "after"]
