@@ -18,7 +18,7 @@ INTERVAL = 30.0
 PAUSE = 0.02
 #: Rows that one step deletes at most, and pages that one gives back to the disk.
 STEP = 1_000
-PAGES = 200
+PAGES = 100
 #: Builds that did not complete are kept so many times as long.
 FAILURES = 4
 DAY = 24 * 3600.0

@@ -163,12 +163,14 @@ class Writer:
             outcome.set_exception(error)
         self._connection.execute("RELEASE change")
 
-    def _give_up(self, error: sqlite3.Error, changes: list[tuple[Change, "Future[Any]"]]) -> None:
+    def _give_up(self, error: Exception, changes: list[tuple[Change, "Future[Any]"]]) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+        known = isinstance(error, DatabaseUnavailable)
+        refusal = error if known else DatabaseUnavailable(reason=str(error))
         for _change, outcome in changes:
             if not outcome.done():
-                outcome.set_exception(DatabaseUnavailable(reason=str(error)))
+                outcome.set_exception(refusal)
 
     def _put_back(self, rows: list[tuple[Any, ...]], progress: dict[int, int]) -> None:
         with self._changed:

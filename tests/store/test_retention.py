@@ -106,7 +106,7 @@ def test_each_app_keeps_its_newest_builds(open_store: Callable[..., Store]) -> N
 def test_the_file_stays_below_its_size_and_gives_pages_back(
     open_store: Callable[..., Store], tmp_path: Path
 ) -> None:
-    store = open_store(size=1_000_000)
+    store = open_store(size=300_000)
     app_id = add_app(store)
     builds = [build(store, app_id, lines=3_000) for _ in range(10)]
     bad = build(store, app_id, BuildStatus.FAILED)
