@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
@@ -73,17 +73,14 @@ class Client:
             maxsize=1,
             block=True,
         )
+        self._pool.ConnectionCls = _counted(self._pool.ConnectionCls, self._count_connection)
+        #: How many connections were made so far; one lives as long as the server keeps it.
+        self.connections = 0
 
     @property
     def has_login(self) -> bool:
         """Whether requests carry a user name and password."""
         return "Authorization" in self._headers
-
-    @property
-    def connections(self) -> int:
-        """How many connections were made so far; one lives as long as the server keeps it."""
-        made: int = self._pool.num_connections
-        return made
 
     def call(self, action: str, /, **params: Value) -> Any:
         """Ask for an action of the API and give its value, None when there is none.
@@ -126,6 +123,9 @@ class Client:
             except HTTPError as error:
                 raise self._unreachable(error) from error
 
+    def _count_connection(self) -> None:
+        self.connections += 1
+
     def _unreachable(self, error: HTTPError) -> SlothError:
         if isinstance(error, NameResolutionError):
             return ServerUnreachable(url=self.url, reason="the host name is not known")
@@ -158,6 +158,17 @@ class Client:
     def _unexpected(self, response: urllib3.BaseHTTPResponse) -> UnexpectedAnswer:
         kind = response.headers.get("Content-Type", "no content type")
         return UnexpectedAnswer(url=self.url, reason=f"it answers {response.status} with {kind}")
+
+
+def _counted(connection: Any, count: Callable[[], None]) -> Any:
+    """The kind of connection that tells when it is made; the pool makes dropped ones again."""
+
+    class Counted(connection):  # type: ignore[misc]  # it is HTTP's or HTTPS's
+        def connect(self) -> None:
+            super().connect()
+            count()
+
+    return Counted
 
 
 def _split(url: str) -> SplitResult:

@@ -23,7 +23,7 @@ from sloth_ci.errors import ConfigInvalid, SlothError
 from sloth_ci.executors import ThreadExecutor
 from sloth_ci.journal import Journal
 from sloth_ci.logs import open_logs
-from sloth_ci.shell import ShellRunner, become_subreaper
+from sloth_ci.shell import Guardian, ShellRunner, become_subreaper, end_leftovers
 from sloth_ci.store import Store
 from sloth_ci.web import Site
 from sloth_ci.web.wire import WireServer
@@ -55,7 +55,7 @@ class PortTaken(SlothError):
 class Life:
     """One run of the server, from the config to the last answer."""
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, guardian: Guardian) -> None:
         _check_exposure(config)
         self._socket = _listen(config)
         self._config = config
@@ -66,13 +66,17 @@ class Life:
             max_queue=config.max_queue,
             max_queue_total=config.max_queue_total,
         )
+        token = self._store.token
+        guardian.tell(token)
+        if ended := end_leftovers(token):
+            LOG.warning("Ended %s processes that the last server's builds had left", ended)
         journal = Journal(self._store)
         site = Site(config, cherrypy.tree)
         self._bed = Bed(
             store=self._store,
             journal=journal,
             base_dir=config.base_dir,
-            run_action=ShellRunner(),
+            run_action=ShellRunner(token=token),
             make_executor=lambda run: ThreadExecutor(run, max_builds=config.max_builds),
             on_add=lambda app: site.mount(self._bed, app),
             on_remove=site.unmount,
@@ -144,7 +148,11 @@ def serve(config_file: Path, *, screen: bool) -> None:
         error_log=config.path(paths.error_log) if paths.error_log else None,
         screen=screen,
     )
-    inherited = Life(config).run()
+    guardian = Guardian()
+    try:
+        inherited = Life(config, guardian).run()
+    finally:
+        guardian.dismiss()
     if inherited is not None:
         _replace_process(config_file, inherited, screen=screen)
 

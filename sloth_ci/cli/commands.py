@@ -12,6 +12,7 @@ from sloth_ci.cli.arguments import (
     LEFT_OUT,
     NO_WORDS,
     CommandLine,
+    WrongUsage,
     command,
     read_level,
     read_pages,
@@ -21,6 +22,7 @@ from sloth_ci.cli.connection import Options, connect, find_config, read_settings
 from sloth_ci.cli.creating import create, unfold
 from sloth_ci.cli.first_steps import write_samples
 from sloth_ci.cli.following import follow, is_complete
+from sloth_ci.cli.options import APP, GLOBALS, PAGES, PAGES_SHOWN
 from sloth_ci.cli.screen import JsonScreen, Screen
 from sloth_ci.client import Client
 from sloth_ci.errors import (
@@ -29,34 +31,10 @@ from sloth_ci.errors import (
     SlothError,
     UnexpectedAnswer,
 )
-from sloth_ci.render import printable
+from sloth_ci.render import Record, printable
 
 #: Exit codes: done, refused or failed, wrong usage, no server there.
 DONE, REFUSED, MISUSED, NOBODY = 0, 1, 2, 3
-
-_GLOBALS = {
-    "config": "the server's config (default: server.yml, then sloth.yml, in this folder)",
-    "url": "the server's address, instead of the one in the config",
-    "json": "print JSON",
-    "version": "print the version and exit",
-}
-_APP = "the app's listen point"
-_PAGES = {
-    "listen_point": _APP,
-    "from_page": "first page (default: 1, the newest records)",
-    "to_page": "last page (default: the first one)",
-    "per_page": "records on a page (default: 10)",
-    "level": "least level, by number or name",
-    "verbose": "show more columns",
-}
-_PAGES_SHOWN = {
-    "listen_point": "LISTEN_POINT",
-    "from_page": "N",
-    "to_page": "N",
-    "per_page": "N",
-    "level": "LEVEL",
-}
-
 
 #: What a script and what a person get to know of one thing that was done.
 Done = tuple[Any, str]
@@ -74,7 +52,7 @@ class Sci(CommandLine):
 
     exit_code = DONE
 
-    @command(short="cv", about=_GLOBALS, shown={"config": "FILE", "url": "URL"})
+    @command(short="cv", about=GLOBALS, shown={"config": "FILE", "url": "URL"})
     def _root(
         self, config: str = "", url: str = "", json: bool = False, version: bool = False
     ) -> None:
@@ -87,7 +65,9 @@ class Sci(CommandLine):
     @command(about={"folder": "where to (default: this folder)"}, shown={"folder": "FOLDER"})
     def init(self, folder: list[str] = LEFT_OUT) -> None:
         """Write a server's config with a new password, and a sample app."""
-        (where,) = folder or ["."]
+        if len(folder) > 1:
+            raise WrongUsage("init takes one folder")
+        where = folder[0] if folder else "."
         files = write_samples(Path(where))
         self._screen().show(
             {"files": [str(file) for file in files]},
@@ -125,7 +105,11 @@ class Sci(CommandLine):
     def status(self) -> None:
         """Say whether the server runs; the exit code is 3 when it does not."""
         client = self._connect()
-        version, apps = client.call("version"), client.call("info")
+        try:
+            version, apps = client.call("version"), client.call("info")
+        except ServerUnreachable:
+            self._screen().conclude({"running": False, "url": client.url})
+            raise
         building = sum(app["last_build_status_level"] == DEBUG for app in apps)
         self._screen().show(
             {
@@ -136,8 +120,8 @@ class Sci(CommandLine):
                 "apps_building": building,
             },
             printable(
-                f"Sloth CI {version} runs at {client.url}, with {_count(len(apps), 'app')},"
-                f" {building} of them building."
+                f"Sloth CI {version} runs at {client.url}: {_count(len(apps), 'app')},"
+                f" {building or 'none'} building."
             ),
         )
 
@@ -147,7 +131,7 @@ class Sci(CommandLine):
         client = self._connect()
         self._do_each(unfold(paths), lambda path: self._create(client, path))
 
-    @command("rm", "del", about={"listen_points": _APP}, shown={"listen_points": "LISTEN_POINT"})
+    @command("rm", "del", about={"listen_points": APP}, shown={"listen_points": "LISTEN_POINT"})
     def remove(self, listen_points: list[str]) -> None:
         """Remove apps; their history stays."""
         client = self._connect()
@@ -163,7 +147,7 @@ class Sci(CommandLine):
         "fire",
         short="pw",
         about={
-            "listen_point": _APP,
+            "listen_point": APP,
             "params": "values for the actions' placeholders, as name=value",
             "wait": "show the build's log until it ends; the exit code tells how",
         },
@@ -186,7 +170,7 @@ class Sci(CommandLine):
         self._screen().conclude({"build": build_id, "end": end})
         self.exit_code = DONE if is_complete(end) else REFUSED
 
-    @command(about={"listen_points": _APP}, shown={"listen_points": "LISTEN_POINT"})
+    @command(about={"listen_points": APP}, shown={"listen_points": "LISTEN_POINT"})
     def info(self, listen_points: list[str] = LEFT_OUT) -> None:
         """Show apps and their last builds; all apps if none is named."""
         apps = self._connect().call("info", listen_points=listen_points)
@@ -201,7 +185,7 @@ class Sci(CommandLine):
             self._screen().say(printable(name))
         self._screen().conclude(names)
 
-    @command("lg", short="ftplv", about=_PAGES, shown=_PAGES_SHOWN)
+    @command("lg", short="ftplv", about=PAGES, shown=PAGES_SHOWN)
     def logs(
         self,
         listen_point: str,
@@ -213,12 +197,11 @@ class Sci(CommandLine):
     ) -> None:
         """Show an app's log, the newest records first."""
         pages = read_pages(from_page=from_page, to_page=to_page, per_page=per_page)
-        pages["level"] = read_level(level)
-        records = self._connect().call("logs", listen_point=listen_point, **pages)
-        paint = self._screen().painter.detailed_logs if verbose else self._screen().painter.logs
-        self._screen().show(records, paint(records) if records else "No records.")
+        painter = self._screen().painter
+        paint = painter.detailed_logs if verbose else painter.logs
+        self._show_records("logs", listen_point, paint, **pages, level=read_level(level))
 
-    @command("hist", "builds", short="ftplv", about=_PAGES, shown=_PAGES_SHOWN)
+    @command("hist", "builds", short="ftplv", about=PAGES, shown=PAGES_SHOWN)
     def history(
         self,
         listen_point: str,
@@ -230,13 +213,11 @@ class Sci(CommandLine):
     ) -> None:
         """Show how an app's builds went, the newest first."""
         pages = read_pages(from_page=from_page, to_page=to_page, per_page=per_page)
-        pages["level"] = read_level(level)
-        records = self._connect().call("history", listen_point=listen_point, **pages)
         painter = self._screen().painter
         paint = painter.detailed_history if verbose else painter.history
-        self._screen().show(records, paint(records) if records else "No builds.")
+        self._show_records("history", listen_point, paint, **pages, level=read_level(level))
 
-    @command("update", "up", about={"listen_points": _APP}, shown={"listen_points": "LISTEN_POINT"})
+    @command("update", "up", about={"listen_points": APP}, shown={"listen_points": "LISTEN_POINT"})
     def reload(self, listen_points: list[str] = LEFT_OUT) -> None:
         """Read apps' config files again; of all bound apps if none is named."""
         client = self._connect()
@@ -253,7 +234,7 @@ class Sci(CommandLine):
         self._do_each(names, update)
 
     @command(
-        about={"listen_point": _APP, "config_file": "the file, on the server's machine"},
+        about={"listen_point": APP, "config_file": "the file, on the server's machine"},
         shown={"listen_point": "LISTEN_POINT", "config_file": "FILE"},
     )
     def bind(self, listen_point: str, config_file: str) -> None:
@@ -282,6 +263,16 @@ class Sci(CommandLine):
 
     def _connect(self) -> Client:
         return connect(self._options())
+
+    def _show_records(
+        self,
+        action: str,
+        listen_point: str,
+        paint: Callable[[list[Record]], str],
+        **params: int | None,
+    ) -> None:
+        records = self._connect().call(action, listen_point=listen_point, **params)
+        self._screen().show(records, paint(records) if records else "No records.")
 
     def _do_each(self, names: Iterable[str], do_one: Callable[[str], Done]) -> None:
         """Do it for each name; one that fails is told of and doesn't keep the others from it."""

@@ -106,11 +106,10 @@ def _find_settings(options: Options, url: str) -> Settings | None:
         return read_settings(find_config(options))
     try:
         settings = read_settings(find_config(options))
-    except WrongUsage:
+    except (WrongUsage, ConfigUnreadable):
         return None
     # The folder's config speaks for its own server; its password is nobody else's business.
-    host = urlsplit(url).hostname
-    return settings if host in (*_LOOPBACK, urlsplit(settings.url).hostname) else None
+    return settings if _place(url) == _place(settings.url) else None
 
 
 def _find_login(settings: Settings | None) -> tuple[str, str | None]:
@@ -118,6 +117,15 @@ def _find_login(settings: Settings | None) -> tuple[str, str | None]:
     if os.environ.get("SLOTH_LOGIN"):
         login, password = os.environ["SLOTH_LOGIN"], None
     return login, os.environ.get("SLOTH_PASSWORD", password)
+
+
+def _place(url: str) -> tuple[str, int | None] | None:
+    try:
+        parts = urlsplit(url)
+        host = "127.0.0.1" if parts.hostname in _LOOPBACK else parts.hostname or ""
+        return host, parts.port
+    except ValueError:
+        return None
 
 
 def _can_ask() -> bool:

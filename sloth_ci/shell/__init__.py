@@ -13,13 +13,14 @@ from secrets import token_hex
 
 from sloth_ci.builds import Build, BuildJournal, Halt, Outcome, OutcomeStatus
 from sloth_ci.shell.environment import MARKER, build_environment, inherited_environment
+from sloth_ci.shell.leftovers import Guardian, end_leftovers
 from sloth_ci.shell.offspring import become_subreaper
 from sloth_ci.shell.output import Allowance, Output
 from sloth_ci.shell.process import NotStarted, start_shell
 from sloth_ci.shell.run import Run, describe_halt
 from sloth_ci.template import TemplateRefused
 
-__all__ = ["ShellRunner", "become_subreaper"]
+__all__ = ["Guardian", "ShellRunner", "become_subreaper", "end_leftovers"]
 
 
 class ShellRunner:
@@ -29,13 +30,19 @@ class ShellRunner:
     which builds get a few harmless names (os.environ when absent).
     """
 
-    def __init__(self, *, grace: float = 5.0, inherit: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        grace: float = 5.0,
+        inherit: Mapping[str, str] | None = None,
+        token: str | None = None,
+    ) -> None:
         own = os.environ if inherit is None else inherit
         self._grace = grace
         self._inherited = inherited_environment(own)
         # A server that is itself run by an action hands its own marker down with its actions'.
         self._outer_marker = own.get(MARKER, "")
-        self._token = token_hex(8)
+        self._token = token or token_hex(8)
         self._numbers = count(1)
         self._thread = _Thread()
 
@@ -57,7 +64,9 @@ class ShellRunner:
         missing = action.template.missing(build.params)
         if missing is not None:
             return Outcome(OutcomeStatus.FAILED, f"Missing param: '{missing}'")
-        marker = f"{self._token}-{next(self._numbers)}."
+        # What may outlive its action may outlive the server, and is no leftover of it.
+        kind = "d" if action.detach else ""
+        marker = f"{self._token}{kind}-{next(self._numbers)}."
         try:
             running = self._running(build, position)
             shell = start_shell(

@@ -139,7 +139,7 @@ class Offspring:
         return [sighting for sighting in found.values() if not sighting.zombie]
 
     def _find_anywhere(self) -> list[Sighting]:
-        seen = {sighting.pid: sighting for sighting in _sight_all() if not sighting.zombie}
+        seen = {sighting.pid: sighting for sighting in sight_all() if not sighting.zombie}
         # The kernel's own threads have session 0.
         foreign = {0, os.getsid(0)}
         found = {
@@ -153,7 +153,7 @@ class Offspring:
         return [seen[pid] for pid in found]
 
     def _marked(self, sighting: Sighting) -> bool:
-        return sighting.session == self._shell or self._marker in _environment(sighting.pid)
+        return sighting.session == self._shell or self._marker in environment_of(sighting.pid)
 
 
 def hold(sighting: Sighting) -> int:
@@ -184,6 +184,31 @@ def send_signal(sighting: Sighting, number: signal.Signals) -> None:
         os.close(pidfd)
 
 
+def sight_all() -> list[Sighting]:
+    """Every process that can be seen."""
+    try:
+        with os.scandir("/proc") as entries:
+            names = [entry.name for entry in entries]
+    except OSError:
+        return []
+    sightings = (_sight(int(name)) for name in names if name.isdecimal())
+    return [sighting for sighting in sightings if sighting]
+
+
+def environment_of(pid: int) -> bytes:
+    """The process's environment as it was started, b"" when it can't be seen."""
+    patience = monotonic() + _REPLACING
+    while True:
+        found = _read(pid, "environ")
+        if found or _read(pid, "cmdline"):
+            # What was empty may have been read in the midst of an execve(2), so read it now.
+            return found or _read(pid, "environ")
+        seen = _sight(pid)
+        if seen is None or seen.zombie or monotonic() > patience:
+            return b""
+        os.sched_yield()
+
+
 def _is_subreaper() -> bool:
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is None:
@@ -207,29 +232,6 @@ def _sight(pid: int) -> Sighting | None:
         session=int(fields[3]),
         started=int(fields[19]),
     )
-
-
-def _sight_all() -> list[Sighting]:
-    try:
-        with os.scandir("/proc") as entries:
-            names = [entry.name for entry in entries]
-    except OSError:
-        return []
-    sightings = (_sight(int(name)) for name in names if name.isdecimal())
-    return [sighting for sighting in sightings if sighting]
-
-
-def _environment(pid: int) -> bytes:
-    patience = monotonic() + _REPLACING
-    while True:
-        found = _read(pid, "environ")
-        if found or _read(pid, "cmdline"):
-            # What was empty may have been read in the midst of an execve(2), so read it now.
-            return found or _read(pid, "environ")
-        seen = _sight(pid)
-        if seen is None or seen.zombie or monotonic() > patience:
-            return b""
-        os.sched_yield()
 
 
 def _read(pid: int, name: str) -> bytes:

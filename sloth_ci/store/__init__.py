@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from time import time
 
@@ -81,6 +82,12 @@ class Store:
         self._retention = Retention(
             keep or Keep(), writer=self._writer, reader=self._reader, clock=clock
         )
+
+    @property
+    def token(self) -> str:
+        """What tells this file from all others on the machine, copies of it included."""
+        identity = self._reader.rows("SELECT token FROM identity")[0][0]
+        return sha256(f"{identity} {self._path.resolve()}".encode()).hexdigest()[:16]
 
     # Apps
 

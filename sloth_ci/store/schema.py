@@ -66,6 +66,8 @@ MIGRATIONS = (
     CREATE INDEX records_by_level ON records (app, level, id);
     CREATE INDEX records_of_history ON records (app, id) WHERE logger = 2;
     CREATE INDEX records_of_apps ON records (id) WHERE build IS NULL;
+    CREATE TABLE identity (token TEXT NOT NULL) STRICT;
+    INSERT INTO identity VALUES (lower(hex(randomblob(8))));
     CREATE TABLE queue (waiting INTEGER NOT NULL) STRICT;
     INSERT INTO queue VALUES (0);
     """,

@@ -72,13 +72,13 @@ def test_secrets_in_a_refused_config_are_not_repeated(api: Api, listen_point: st
 def test_what_an_action_started_ends_with_it(
     api: Api, make_app: Callable[..., str], folder: Path
 ) -> None:
-    go = folder / "go"
+    pid = folder / "pid"
     listen_point = make_app(
         f"""\
-        exec_timeout: 20
+        exec_timeout: 10
         actions:
-          - (trap 'touch {go}; exit' TERM; while :; do sleep 0.02; done) > /dev/null 2>&1 &
-          - until [ -e {go} ]; do sleep 0.02; done
+          - sleep 60 & echo $! > {pid}
+          - while kill -0 $(cat {pid}); do sleep 0.02; done
         """
     )
     assert api.build(listen_point)["message"] == "Complete (2/2)"

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.calls import Api, send, wait_until
-from tests.conftest import LOGIN, RunningServer, StartFailed
+from tests.conftest import LOGIN, PATIENCE, RunningServer, StartFailed
 
 Launch = Callable[..., RunningServer]
 
@@ -159,6 +159,57 @@ def test_builds_of_a_killed_server_are_interrupted_and_waiting_ones_run(launch: 
     again = api_of(launch(folder=server.folder))
     assert again.wait_for_build("slow", running)["message"] == "Interrupted (1/2)"
     assert again.wait_for_build("slow", waiting)["message"] == "Complete (2/2)"
+
+
+def test_builds_die_with_a_killed_server(launch: Launch) -> None:
+    server = launch()
+    api = api_of(server)
+    text, _started, _go = slow_app(server.folder)
+    api.create(text.replace("- while", "- setsid sleep 1000 & while"))
+    api.trigger("slow")
+    wait_until(lambda: "Executing action: setsid" in "".join(api.logs("slow")))
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    assert any("sleep" in child.name() for child in children)
+    server.signal(signal.SIGKILL)
+    server.wait()
+    psutil.wait_procs(children, timeout=PATIENCE)
+    assert [child for child in children if child.is_running()] == []
+
+
+def test_what_a_killed_server_and_its_guardian_left_is_ended_at_the_next_start(
+    launch: Launch,
+) -> None:
+    server = launch()
+    api = api_of(server)
+    text, started, _go = slow_app(server.folder)
+    api.create(text)
+    api.trigger("slow")
+    wait_until(lambda: started.exists() and "Finished" in api.logs("slow"))
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    guardian = next(child for child in children if "sloth_ci.server" in " ".join(child.cmdline()))
+    left = [child for child in children if child != guardian]
+    guardian.kill()
+    server.signal(signal.SIGKILL)
+    server.wait()
+    assert any(child.is_running() for child in left)
+    launch(folder=server.folder)
+    psutil.wait_procs(left, timeout=PATIENCE)
+    assert [child for child in left if child.is_running()] == []
+    assert "Ended" in (server.folder / "screen.txt").read_text()
+
+
+def test_what_an_action_detached_outlives_even_a_killed_server(launch: Launch) -> None:
+    server = launch()
+    api = api_of(server)
+    pid_file = server.folder / "pid"
+    api.create(f"listen_point: web\nactions: [!detach 'sleep 1000 & echo $! > {pid_file}']\n")
+    api.wait_for_build("web", api.trigger("web"))
+    detached = psutil.Process(int(pid_file.read_text()))
+    server.signal(signal.SIGKILL)
+    server.wait()
+    launch(folder=server.folder)
+    assert detached.is_running()
+    detached.kill()
 
 
 def test_an_interrupted_build_runs_again_where_the_app_wants_it(launch: Launch) -> None:

@@ -1,0 +1,136 @@
+"""`sci` as a person runs it: a process of its own, in a folder, on a pipe or on a terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.calls import Api
+from tests.conftest import PATIENCE, RunningServer
+
+SCI = (sys.executable, "-m", "sloth_ci")
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str = ""
+
+    @property
+    def said(self) -> tuple[int, str, str]:
+        """All of it, to be compared at once."""
+        return self.code, self.out, self.err
+
+
+@dataclass
+class Person:
+    """Somebody who types commands in a folder."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def env(self, **more: str) -> dict[str, str]:
+        """The environment of the commands: ours, but for what would tell them something."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("SLOTH_") and name not in ("NO_COLOR", "TERM")
+        }
+        return {**kept, "TERM": "xterm", **self.environment, **more}
+
+    def sci(self, *words: str, env: dict[str, str] | None = None) -> Done:
+        """Run `sci` on a pipe, with nobody to ask."""
+        done = subprocess.run(
+            [*SCI, *words],
+            cwd=self.folder,
+            env=self.env(**(env or {})),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def begin(self, *words: str) -> "subprocess.Popen[str]":
+        """Begin `sci` and leave it running."""
+        return subprocess.Popen(
+            [*SCI, *words],
+            cwd=self.folder,
+            env=self.env(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def type_in_terminal(
+        self, *words: str, answers: dict[str, str] | None = None, env: dict[str, str] | None = None
+    ) -> Done:
+        """Run `sci` on a terminal; `answers` are typed once the text before them is shown."""
+        process, terminal = pty.fork()
+        if process == 0:
+            os.chdir(self.folder)
+            os.execve(SCI[0], [*SCI, *words], self.env(**(env or {})))
+        shown = ""
+        waiting = dict(answers or {})
+        while chunk := _read(terminal):
+            shown += chunk
+            for question in [one for one in waiting if one in shown]:
+                os.write(terminal, (waiting.pop(question) + "\n").encode())
+        _, status = os.waitpid(process, 0)
+        os.close(terminal)
+        return Done(os.waitstatus_to_exitcode(status), shown.replace("\r\n", "\n"))
+
+
+def _read(terminal: int) -> str:
+    try:
+        return os.read(terminal, 65_536).decode()
+    except OSError:
+        return ""  # the other end is closed, which Linux calls an error
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Person:
+    """Somebody in an empty folder, with no server in sight."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return Person(folder)
+
+
+@pytest.fixture
+def user(person: Person, shared_server: RunningServer) -> Person:
+    """Somebody whose folder has the config of the shared server, with the port it listens on."""
+    login, password = shared_server.login
+    port = shared_server.url.rpartition(":")[2]
+    (person.folder / "server.yml").write_text(
+        f"port: {port}\napi_auth: {{login: {login}, password: {password}}}\n"
+    )
+    return person
+
+
+@pytest.fixture
+def api(shared_server: RunningServer) -> Api:
+    """The API of the shared server, without `sci`."""
+    return Api(shared_server.url, shared_server.login)
+
+
+@pytest.fixture
+def app(api: Api) -> Callable[..., str]:
+    """Make an app of actions, with a listen point that no other test knows."""
+
+    def make(*actions: str, **keys: Any) -> str:
+        name = f"cli-{uuid4().hex[:12]}"
+        text = f"listen_point: {name}\nactions:\n" + "".join(f"  - {one}\n" for one in actions)
+        return api.create(text + "".join(f"{key}: {value}\n" for key, value in keys.items()))
+
+    return make

@@ -1,0 +1,103 @@
+"""The server's logs: one event, one line, whatever other people's text is in it."""
+
+import io
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sloth_ci.logs import OneLine, open_logs
+
+LOGGERS = ("sloth_ci", "sloth_ci.access")
+
+
+@pytest.fixture
+def own_loggers() -> Iterator[None]:
+    """Gives the loggers back as they were, and closes what a test opened."""
+    kept = [
+        (logger, logger.handlers[:], logger.level, logger.propagate)
+        for logger in map(logging.getLogger, LOGGERS)
+    ]
+    yield
+    for logger, handlers, level, propagate in kept:
+        for handler in logger.handlers:
+            if handler not in handlers:
+                handler.close()
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def make_record(message: str, *details: object, error: BaseException | None = None):  # type: ignore[no-untyped-def]
+    info = (type(error), error, error.__traceback__) if error else None
+    return logging.LogRecord("sloth_ci", logging.INFO, __file__, 1, message, details, info)
+
+
+@given(st.text())
+def test_a_message_is_one_printable_line(text: str) -> None:
+    assert OneLine("%(message)s").format(make_record("%s", text)).isprintable()
+
+
+@given(st.text())
+def test_a_traceback_is_indented_below_its_line(text: str) -> None:
+    line, *rows = OneLine("%(message)s").format(make_record("no", error=KeyError(text))).split("\n")
+    assert line == "no"
+    assert rows
+    assert all(row.startswith("    ") and row.isprintable() for row in rows)
+
+
+def test_every_handler_gets_the_traceback() -> None:
+    record = make_record("no", error=ValueError("why"))
+    first, second = (OneLine("%(message)s").format(record) for _ in range(2))
+    assert first == second
+    assert "ValueError: why" in second
+
+
+def test_a_line_begins_with_time_and_level() -> None:
+    line = OneLine("%(asctime)s %(levelname)s %(message)s").format(make_record("hi %s", "max"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO hi max", line)
+
+
+@pytest.mark.usefixtures("own_loggers")
+def test_the_access_log_and_everything_else_go_to_their_files(tmp_path: Path) -> None:
+    access, error = tmp_path / "access.log", tmp_path / "error.log"
+    open_logs(access_log=access, error_log=error, screen=False)
+    logging.getLogger("sloth_ci.access").info("GET /\n%s", "web")
+    logging.getLogger("sloth_ci.store").warning("slow \ud800")
+    logging.getLogger("sloth_ci").debug("not told")
+    assert access.read_text().endswith("GET /\\nweb\n")
+    assert error.read_text().endswith("WARNING slow \\ud800\n")
+    assert len((access.read_text() + error.read_text()).splitlines()) == 2
+
+
+@pytest.mark.usefixtures("own_loggers")
+def test_a_log_that_is_switched_off_makes_no_file(tmp_path: Path) -> None:
+    open_logs(access_log=None, error_log=None, screen=False)
+    logging.getLogger("sloth_ci.access").info("GET /")
+    logging.getLogger("sloth_ci").info("started")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("own_loggers")
+def test_the_screen_shows_all_but_the_access_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr("sys.stderr", screen)
+    open_logs(access_log=None, error_log=None, screen=True)
+    logging.getLogger("sloth_ci.access").info("GET /")
+    logging.getLogger("sloth_ci").info("started \x1b[2J")
+    assert screen.getvalue().endswith("INFO started \\x1b[2J\n")
+    assert len(screen.getvalue().splitlines()) == 1
+
+
+@pytest.mark.usefixtures("own_loggers")
+def test_a_log_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    error = tmp_path / "error.log"
+    open_logs(access_log=None, error_log=error, screen=False)
+    logging.getLogger("sloth_ci").info("one")
+    error.rename(tmp_path / "error.log.1")
+    logging.getLogger("sloth_ci").info("two")
+    assert error.read_text().endswith("INFO two\n")
+    assert "two" not in (tmp_path / "error.log.1").read_text()
