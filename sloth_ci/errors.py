@@ -10,10 +10,14 @@ SlothError                      500
 ├── Refused                     403
 │   ├── SignatureRefused  AddressRefused  CrossSiteRefused  HostRefused
 ├── NotFound                    404
-│   ├── ActionNotFound  AppNotFound  PathNotFound  ConfigFileNotFound
+│   ├── ActionNotFound  AppNotFound  BuildNotFound  PathNotFound  ConfigFileNotFound
 ├── MethodRefused               405
+├── RequestTimeout              408
 ├── ListenPointTaken            409
 ├── BodyTooLarge                413
+├── EncodingRefused             415
+├── TooManyTries                429
+├── HeadTooLarge                431
 ├── ConfigError                 500
 │   ├── ConfigUnreadable  ConfigInvalid  ConfigMismatch
 ├── DatabaseOff                 501
@@ -130,6 +134,10 @@ class AppNotFound(NotFound):
     """No app listens on '{listen_point}'.{hint}"""
 
 
+class BuildNotFound(NotFound):
+    """There is no build {id}; it may have been forgotten by now."""
+
+
 class PathNotFound(NotFound):
     """Nothing listens on '{path}'."""
 
@@ -148,6 +156,12 @@ class MethodRefused(SlothError):
         self.headers = {"Allow": allowed}  # type: ignore[misc]
 
 
+class RequestTimeout(SlothError):
+    """The request did not arrive in time: it has 10 seconds, and one more for each 32 kB."""
+
+    status = 408
+
+
 class ListenPointTaken(SlothError):
     """The listen point '{listen_point}' is taken. Remove its app first, or choose another."""
 
@@ -158,6 +172,29 @@ class BodyTooLarge(SlothError):
     """The body is too large: at most {limit} bytes are taken here."""
 
     status = 413
+
+
+class EncodingRefused(SlothError):
+    """A body in the encoding '{encoding}' is not taken; send it without a Content-Encoding."""
+
+    status = 415
+
+
+class TooManyTries(SlothError):
+    """Too many wrong logins came from your address. Try again in {seconds} seconds."""
+
+    status = 429
+
+    def __init__(self, *, seconds: int) -> None:
+        super().__init__(seconds=seconds)
+        self.headers = {"Retry-After": str(seconds)}  # type: ignore[misc]
+
+
+class HeadTooLarge(SlothError):
+    """The request's first line and headers are too large: at most {size} bytes, and {headers} \
+headers, are taken."""
+
+    status = 431
 
 
 class ConfigError(SlothError):

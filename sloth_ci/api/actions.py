@@ -8,7 +8,7 @@ from sloth_ci import __version__
 from sloth_ci.api.parameters import EMPTY, Answer, ApiAction, Kind, Parameter
 from sloth_ci.app import App
 from sloth_ci.bed import Bed
-from sloth_ci.errors import AppNotFound, BadParam, DatabaseOff
+from sloth_ci.errors import AppNotFound, BadParam, BuildNotFound, DatabaseOff
 from sloth_ci.records import LEVEL_NAMES, LogRecord
 from sloth_ci.source import suggest
 from sloth_ci.store import Store
@@ -144,6 +144,27 @@ def _show(record: LogRecord, listen_point: str) -> dict[str, Any]:
     return shown
 
 
+def _build(server: Server, *, id: int) -> Answer:  # noqa: A002  the parameter's name
+    build = server.store.find_build(id)
+    if build is None:
+        raise BuildNotFound(id=id)
+    return Answer(
+        {
+            "id": build.id,
+            "listen_point": build.listen_point,
+            "status": build.status,
+            "message": build.status.describe(completed=build.completed, total=build.total),
+            "level": build.status.level,
+            "cause": build.cause,
+            "actions": build.total,
+            "completed": build.completed,
+            "queued": build.queued,
+            "started": build.started,
+            "finished": build.finished,
+        }
+    )
+
+
 def _restart(server: Server) -> Answer:
     server.life.ask_restart()
     return EMPTY
@@ -232,6 +253,13 @@ _ALL = (
             *_PAGES,
             Parameter("level", "least level to get", kind=Kind.NUMBER, default=10),
         ),
+    ),
+    ApiAction(
+        "build",
+        200,
+        "Get the state of one build.",
+        _build,
+        (Parameter("id", "the build's number", kind=Kind.NUMBER, required=True),),
     ),
     ApiAction("restart", 202, "Ask the server to restart.", _restart, changes_state=True),
     ApiAction("stop", 202, "Ask the server to stop.", _stop, changes_state=True),

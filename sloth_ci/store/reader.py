@@ -12,7 +12,10 @@ from sloth_ci.store.rows import Cause, Origin, StoredApp, StoredBuild
 
 _APPS = "SELECT id, listen_point, origin, config, config_file FROM apps"
 _RECORD = "id, app, build, logger, level, stream, timestamp, message"
-_BUILD = "id, app, cause, status, total, completed, queued, started, finished"
+_BUILDS = (
+    "SELECT builds.id, app, listen_point, cause, status, total, completed, queued, started, finished"
+    " FROM builds JOIN apps ON apps.id = app"
+)
 
 
 class Reader:
@@ -84,16 +87,13 @@ def waiting_apps(reader: Reader) -> list[int]:
 
 def last_build(reader: Reader, app_id: int) -> StoredBuild | None:
     """The app's newest build."""
-    rows = reader.rows(
-        f"SELECT {_BUILD} FROM builds WHERE app = ? ORDER BY id DESC LIMIT 1",  # noqa: S608
-        (app_id,),
-    )
+    rows = reader.rows(f"{_BUILDS} WHERE app = ? ORDER BY builds.id DESC LIMIT 1", (app_id,))
     return _build(rows[0]) if rows else None
 
 
 def find_build(reader: Reader, build_id: int) -> StoredBuild | None:
     """The build of that id."""
-    rows = reader.rows(f"SELECT {_BUILD} FROM builds WHERE id = ?", (build_id,))  # noqa: S608
+    rows = reader.rows(f"{_BUILDS} WHERE builds.id = ?", (build_id,))
     return _build(rows[0]) if rows else None
 
 
@@ -153,11 +153,12 @@ def _build(row: tuple[Any, ...]) -> StoredBuild:
     return StoredBuild(
         id=row[0],
         app_id=row[1],
-        cause=Cause(row[2]),
-        status=BuildStatus(row[3]),
-        total=row[4],
-        completed=row[5],
-        queued=row[6],
-        started=row[7],
-        finished=row[8],
+        listen_point=row[2],
+        cause=Cause(row[3]),
+        status=BuildStatus(row[4]),
+        total=row[5],
+        completed=row[6],
+        queued=row[7],
+        started=row[8],
+        finished=row[9],
     )

@@ -71,6 +71,7 @@ class StoredBuild:
 
     id: int
     app_id: int
+    listen_point: str
     cause: Cause
     status: BuildStatus
     total: int

@@ -77,19 +77,25 @@ class Person:
         self, *words: str, answers: dict[str, str] | None = None, env: dict[str, str] | None = None
     ) -> Done:
         """Run `sci` on a terminal; `answers` are typed once the text before them is shown."""
-        process, terminal = pty.fork()
-        if process == 0:
-            os.chdir(self.folder)
-            os.execve(SCI[0], [*SCI, *words], self.env(**(env or {})))
+        terminal, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [*SCI, *words],
+            cwd=self.folder,
+            env=self.env(**(env or {})),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
         shown = ""
         waiting = dict(answers or {})
         while chunk := _read(terminal):
             shown += chunk
             for question in [one for one in waiting if one in shown]:
                 os.write(terminal, (waiting.pop(question) + "\n").encode())
-        _, status = os.waitpid(process, 0)
         os.close(terminal)
-        return Done(os.waitstatus_to_exitcode(status), shown.replace("\r\n", "\n"))
+        return Done(process.wait(PATIENCE), shown.replace("\r\n", "\n"))
 
 
 def _read(terminal: int) -> str:

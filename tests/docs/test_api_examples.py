@@ -18,6 +18,7 @@ from tests.docs.pages import Fence, Part, parts_below, read_page
 PAGE = "docs/api.md"
 #: Where the page says that its server is.
 URL, FOLDER, LOGIN_SHOWN = "http://localhost:8080/", "/srv/ci", "sloth:slow-but-steady"
+VARYING = ("timestamp", "last_build_timestamp", "id", "queued", "started", "finished")
 EXPLAINED = {part.names[0]: part for part in parts_below(PAGE, "Actions")}
 
 
@@ -65,7 +66,7 @@ class Stage:
         return json.loads(
             text.replace(str(self.folder), FOLDER),
             object_hook=lambda found: {
-                name: "varies" if name in ("timestamp", "last_build_timestamp", "id") else value
+                name: "varies" if name in VARYING else value
                 for name, value in found.items()
             },
         )

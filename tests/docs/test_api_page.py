@@ -195,6 +195,9 @@ PROVOKED: dict[tuple[str, str], Callable[[Scene], Reply]] = {
     ("history", "bad_param"): lambda scene: scene.api("history", listen_point="x", level="-"),
     ("history", "app_not_found"): nowhere("history"),
     ("history", "database_off"): nowhere("history"),
+    ("build", "missing_param"): lambda scene: scene.api("build"),
+    ("build", "bad_param"): lambda scene: scene.api("build", id="first"),
+    ("build", "build_not_found"): lambda scene: scene.api("build", id="999999"),
 }
 #: Errors that take a server of another config than the usual one.
 CONFIGS = {

@@ -191,6 +191,7 @@ def test_a_finished_build_says_so_in_the_history_behind_its_records(store: Store
     assert newest[1].stream is Stream.STDOUT
     last = store.last_build(app_id)
     assert last is not None
+    assert last.listen_point == "web"
     assert (last.status, last.completed) == (BuildStatus.PARTIAL, 1)
 
 
