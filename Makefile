@@ -3,13 +3,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test run check lint format types layers docs clean
+.PHONY: demo test faults run check lint format types layers docs clean
 
 demo: $(VENV)/ready
-	$(BIN)/python tests/demo.py
+	$(BIN)/python -m tests.demo
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+faults: $(VENV)/ready
+	$(BIN)/python -m tests.faults --write
 
 run: $(VENV)/ready
 	$(BIN)/sci -c server.yml start

@@ -63,7 +63,6 @@ class Store:
         max_queue_total: int = 100_000,
         keep: Keep | None = None,
     ) -> None:
-        self._clock = clock
         self._max_queue = max_queue
         self._max_queue_total = max_queue_total
         self.keeps_records = path is not None
@@ -77,7 +76,10 @@ class Store:
             raise
         self._reader = reader.Reader(partial(connect, self._path))
         self._writer = Writer(
-            connection, watch=FileWatch(self._path), on_put_back=self._reader.reconnect
+            connection,
+            clock=clock,
+            watch=FileWatch(self._path),
+            on_put_back=self._reader.reconnect,
         )
         self._retention = Retention(
             keep or Keep(), writer=self._writer, reader=self._reader, clock=clock
@@ -110,7 +112,7 @@ class Store:
 
     def remove_app(self, app_id: int) -> None:
         """Forget an app, all but its history; its waiting builds are cancelled."""
-        self._writer.run(partial(changes.remove_app, app_id=app_id, now=self._clock()))
+        self._writer.run(partial(changes.remove_app, app_id=app_id, clock=self._writer.moment))
 
     def apps(self) -> list[StoredApp]:
         """Every app there is, in order of its making."""
@@ -151,13 +153,13 @@ class Store:
                 delivery=delivery,
                 max_queue=self._max_queue,
                 max_queue_total=self._max_queue_total,
-                now=self._clock(),
+                clock=self._writer.moment,
             )
         )
 
     def claim(self, app_id: int) -> Claimed | None:
         """Take the app's oldest waiting build and mark it running; None when none waits."""
-        return self._writer.run(partial(changes.claim, app_id=app_id, now=self._clock()))
+        return self._writer.run(partial(changes.claim, app_id=app_id, clock=self._writer.moment))
 
     def finish(self, *, app_id: int, build_id: int, result: Result, total: int) -> None:
         """Give a running build its final status, behind all its records."""
@@ -168,19 +170,19 @@ class Store:
                 build_id=build_id,
                 result=result,
                 total=total,
-                now=self._clock(),
+                clock=self._writer.moment,
             )
         )
         self._retention.note_growth(app_id)
 
     def recover(self) -> tuple[tuple[int, int], ...]:
         """Mark what ran when the last server went down as interrupted: (build id, app id) pairs."""
-        return self._writer.run(partial(changes.recover, now=self._clock()))
+        return self._writer.run(partial(changes.recover, clock=self._writer.moment))
 
     def requeue(self, *, build_id: int, total: int) -> int:
         """Queue a build again with its params and give the new build's id."""
         return self._writer.run(
-            partial(changes.requeue, build_id=build_id, total=total, now=self._clock())
+            partial(changes.requeue, build_id=build_id, total=total, clock=self._writer.moment)
         )
 
     def waiting_apps(self) -> list[int]:

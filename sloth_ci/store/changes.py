@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from logging import DEBUG
 from typing import Any
 
@@ -11,6 +11,9 @@ from sloth_ci.errors import ListenPointTaken, QueueFull, Unavailable
 from sloth_ci.records import Logger
 from sloth_ci.store.rows import Accepted, Cause, Claimed, NewDelivery, Origin
 from sloth_ci.store.writer import INSERT_RECORD
+
+#: Tells the time of the change, when it is made.
+Clock = Callable[[], float]
 
 #: How long the same delivery id means the same delivery, in seconds.
 SAME_DELIVERY = 7 * 24 * 3600
@@ -46,8 +49,9 @@ def set_app(
     )
 
 
-def remove_app(db: sqlite3.Connection, *, app_id: int, now: float) -> None:
+def remove_app(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> None:
     """Forget an app, all but its history; what still waits is cancelled."""
+    now = clock()
     waiting = db.execute(
         "SELECT id, total FROM builds WHERE app = ? AND status = 'queued' ORDER BY id", (app_id,)
     ).fetchall()
@@ -70,9 +74,10 @@ def accept(
     delivery: NewDelivery | None,
     max_queue: int,
     max_queue_total: int,
-    now: float,
+    clock: Clock,
 ) -> Accepted:
     """Queue one build for each set of params, all or none, and note the delivery they came by."""
+    now = clock()
     delivery_row = None
     if delivery is not None:
         earlier = _find_delivery(db, app_id, delivery, now)
@@ -87,8 +92,9 @@ def accept(
     return Accepted(builds, delivery.reason if delivery else "")
 
 
-def claim(db: sqlite3.Connection, *, app_id: int, now: float) -> Claimed | None:
+def claim(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> Claimed | None:
     """Take the app's oldest waiting build; None when there is none."""
+    now = clock()
     row = db.execute(
         "SELECT id, params, cause FROM builds WHERE app = ? AND status = 'queued'"
         " ORDER BY id LIMIT 1",
@@ -106,14 +112,16 @@ def claim(db: sqlite3.Connection, *, app_id: int, now: float) -> Claimed | None:
 
 
 def finish(
-    db: sqlite3.Connection, *, app_id: int, build_id: int, result: Result, total: int, now: float
+    db: sqlite3.Connection, *, app_id: int, build_id: int, result: Result, total: int, clock: Clock
 ) -> None:
     """Give a running build its final status."""
+    now = clock()
     _end(db, app_id, build_id, result, total, now)
 
 
-def recover(db: sqlite3.Connection, *, now: float) -> tuple[tuple[int, int], ...]:
+def recover(db: sqlite3.Connection, *, clock: Clock) -> tuple[tuple[int, int], ...]:
     """End what ran when the last server went down; gives pairs of build id and app id."""
+    now = clock()
     running = db.execute(
         "SELECT id, app, completed, total FROM builds WHERE status = 'running' ORDER BY id"
     ).fetchall()
@@ -123,8 +131,9 @@ def recover(db: sqlite3.Connection, *, now: float) -> tuple[tuple[int, int], ...
     return tuple((build_id, app_id) for build_id, app_id, _completed, _total in running)
 
 
-def requeue(db: sqlite3.Connection, *, build_id: int, total: int, now: float) -> int:
+def requeue(db: sqlite3.Connection, *, build_id: int, total: int, clock: Clock) -> int:
     """Queue a build again with the params it had."""
+    now = clock()
     app_id, params = db.execute(
         "SELECT app, params FROM builds WHERE id = ?", (build_id,)
     ).fetchone()

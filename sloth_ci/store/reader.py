@@ -13,7 +13,8 @@ from sloth_ci.store.rows import Cause, Origin, StoredApp, StoredBuild
 _APPS = "SELECT id, listen_point, origin, config, config_file FROM apps"
 _RECORD = "id, app, build, logger, level, stream, timestamp, message"
 _BUILDS = (
-    "SELECT builds.id, app, listen_point, cause, status, total, completed, queued, started, finished"
+    "SELECT builds.id, app, listen_point, cause, status, total, completed,"
+    " queued, started, finished"
     " FROM builds JOIN apps ON apps.id = app"
 )
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Condition, Thread
-from time import monotonic
+from time import monotonic, time
 from typing import Any, TypeVar
 
 from sloth_ci.errors import DatabaseUnavailable
@@ -25,6 +25,8 @@ BATCH_ROWS = 500
 MAX_WAITING_ROWS = 20_000
 #: Pause before rows that could not be written are tried again, in seconds.
 RETRY_DELAY = 0.5
+#: Rows closer together than this, in seconds, are in the order in which they are written.
+SAME_BLINK = 1.0
 
 Change = Callable[[sqlite3.Connection], Any]
 Result = TypeVar("Result")
@@ -32,6 +34,8 @@ INSERT_RECORD = (
     "INSERT INTO records (app, build, logger, level, stream, timestamp, message)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+#: Where that statement's row has its time.
+_TIMESTAMP = 5
 
 
 class Writer:
@@ -41,10 +45,13 @@ class Writer:
         self,
         connection: sqlite3.Connection,
         *,
+        clock: Callable[[], float] = time,
         watch: FileWatch | None = None,
         on_put_back: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
+        self._clock = clock
+        self._latest = 0.0
         self._watch = watch
         self._on_put_back = on_put_back
         self._changed = Condition()
@@ -86,6 +93,10 @@ class Writer:
         """Write soon how many actions of a running build have completed."""
         with self._changed:
             self._progress[build_id] = completed
+
+    def moment(self) -> float:
+        """The time of what a change writes now; never before that of an earlier row."""
+        return self._settle(self._clock())
 
     def flush(self) -> None:
         """Wait until everything appended so far is written."""
@@ -135,7 +146,7 @@ class Writer:
             self._check_file()
             self._sync(bool(changes))
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(INSERT_RECORD, rows)
+            self._connection.executemany(INSERT_RECORD, map(self._settle_row, rows))
             self._connection.executemany(
                 "UPDATE builds SET completed = ? WHERE id = ?",
                 [(completed, build_id) for build_id, completed in progress.items()],
@@ -177,6 +188,20 @@ class Writer:
             self._rows = rows + self._rows
             self._progress = progress | self._progress
             self._rows_since = monotonic() + RETRY_DELAY
+
+    def _settle_row(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*row[:_TIMESTAMP], self._settle(row[_TIMESTAMP]), *row[_TIMESTAMP + 1 :])
+
+    def _settle(self, moment: float) -> float:
+        """Threads reach the writer in another order than they looked at the clock.
+
+        So a row may be a blink older than the one before it, and takes that one's time. One that
+        is much older tells of a clock that was set back, and is left as it is.
+        """
+        if self._latest - SAME_BLINK < moment < self._latest:
+            return self._latest
+        self._latest = moment
+        return moment
 
     def _check_file(self) -> None:
         if self._watch and self._watch.is_gone():

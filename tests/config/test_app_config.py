@@ -201,6 +201,12 @@ BAD_PARTS = [
         "there is no provider 'githab'. Did you mean 'gitlab'? Known: bitbucket,"
         " bitbucket_server, dummy, forgejo, generic, gitea, github, gitlab, gogs",
     ),
+    (
+        "provider:\n  generic: {secret: x, header: X-S, scheme: hmca}",
+        2,
+        38,
+        "'provider.generic.scheme' must be one of hmac, token, standard_webhooks, not 'hmca'",
+    ),
     ("provider:\n  github: x", 2, 3, "'provider.github' must be a mapping, not text"),
     (
         "provider:\n  github:\n    secret: x\n    brances: [main]",
@@ -318,6 +324,11 @@ def test_a_provider_may_be_its_bare_name_when_that_is_enough() -> None:
     ((line, column, sentence),) = refusals(read_app, "listen_point: web\nprovider: github")
     assert (line, column) == (2, 1)
     assert sentence.startswith("'provider.github' lets everybody start builds")
+
+
+@pytest.mark.parametrize("key", ["actions", "params", "env", "extensions"])
+def test_a_key_left_empty_means_none_of_them(key: str) -> None:
+    assert not getattr(read_app(f"listen_point: web\n{key}:"), key)
 
 
 def test_an_empty_provider_means_none() -> None:

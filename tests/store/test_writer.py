@@ -161,3 +161,15 @@ def test_closing_writes_what_waits(path: Path) -> None:
     writer.append(row("last"))
     writer.close()
     assert written(path) == ["last"]
+
+
+def test_rows_have_times_in_their_order_unless_the_clock_was_set_back(
+    writer: Writer, path: Path
+) -> None:
+    for moment in (5000.0, 5000.5, 5000.4, 5000.6, 1000.0, 1000.1):
+        writer.append((1, None, 0, 20, None, moment, ""))
+    writer.flush()
+    connection = sqlite3.connect(path)
+    found = [one for (one,) in connection.execute("SELECT timestamp FROM records ORDER BY id")]
+    connection.close()
+    assert found == [5000.0, 5000.5, 5000.5, 5000.6, 1000.0, 1000.1]

@@ -1,0 +1,114 @@
+"""What is typed wrongly ends with 2, in one line that says what to do instead."""
+
+import re
+
+import pytest
+
+from sloth_ci import __version__
+from sloth_ci.cli import main
+from tests.cli.conftest import Person
+
+COMMANDS = (
+    *("init", "start", "stop", "restart", "status", "stat", "st", "create", "add", "remove", "rm"),
+    *("del", "trigger", "run", "fire", "info", "list", "ls", "logs", "lg", "history", "hist"),
+    *("builds", "reload", "update", "up", "bind", "version"),
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("sttus",), "there is no command 'sttus'. Did you mean 'status'?"),
+        (("xyzzy",), "there is no command 'xyzzy'. 'sci --help' lists them."),
+        (("trigger", "web", "-p", "bad"), "--params takes name=value, not 'bad'"),
+        (("trigger", "web", "-p", "=x"), "--params takes name=value, not '=x'"),
+        (("trigger", "web", "-p", "a=1", "a=2"), "the param 'a' is given twice"),
+        (
+            ("trigger", "web", "-p", "action=stop"),
+            "'action' belongs to the API and can't be a param",
+        ),
+        (("logs", "web", "-f", "0"), "--from-page takes a whole number from 1, not '0'"),
+        (("history", "web", "-t", "x"), "--to-page takes a whole number from 1, not 'x'"),
+        (("logs", "web", "--per-page", "1.5"), "--per-page takes a whole number from 1, not '1.5'"),
+        (
+            ("logs", "web", "-l", "loud"),
+            "--level takes a whole number from 1, or debug, info, warning, error, critical;"
+            " not 'loud'",
+        ),
+        (("logs",), "the following arguments are required: LISTEN_POINT (see 'sci logs --help')"),
+        (("create",), "the following arguments are required: FILE (see 'sci create --help')"),
+        (("bind", "web"), "the following arguments are required: FILE (see 'sci bind --help')"),
+        (("list", "more"), "unrecognized arguments: more (see 'sci --help')"),
+        (("init", "one", "two"), "init takes one folder"),
+        (("list", "-c"), "the option -c needs a value"),
+        (("-c", "none.yml", "list"), "there is no config file 'none.yml'"),
+        (
+            ("--url", "localhost:8080", "list"),
+            "The server's address must be a URL such as http://127.0.0.1:8080, not"
+            " 'localhost:8080'.",
+        ),
+        (
+            ("list",),
+            "there is no server.yml or sloth.yml in this folder: name the config with -c FILE, the"
+            " server with --url URL, or write a config with 'sci init'",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_one_line_says_what_is_wrong_with(
+    person: Person, words: tuple[str, ...], sentence: str
+) -> None:
+    assert person.sci(*words).said == (2, "", f"sci: {sentence}\n")
+
+
+def test_without_a_command_the_help_comes_as_an_error(person: Person) -> None:
+    done = person.sci()
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err == person.sci("--help").out
+
+
+def test_the_help_names_every_command_with_its_aliases(person: Person) -> None:
+    done = person.sci("-h")
+
+    assert (done.code, done.err) == (0, "")
+    for aliases in ("status (stat, st)", "trigger (run, fire)", "history (hist, builds)"):
+        assert aliases in done.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_there_for(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert re.match(r"usage: sci [a-z]+ \[-h\]", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("word", ["-v", "--version"])
+def test_the_version_needs_no_server(person: Person, word: str) -> None:
+    assert person.sci(word).said == (0, f"sci {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-c", "other.yml", "--json", "list"),
+        ("list", "--config", "other.yml", "--json"),
+        ("--json", "list", "--config=other.yml"),
+    ],
+    ids=["before the command", "after it", "on both sides"],
+)
+def test_global_options_stand(user: Person, words: tuple[str, ...]) -> None:
+    (user.folder / "server.yml").rename(user.folder / "other.yml")
+
+    done = user.sci(*words)
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("[")
+
+
+def test_after_two_dashes_nothing_is_an_option(user: Person) -> None:
+    (user.folder / "--json").write_text("listen_point: [")
+
+    done = user.sci("create", "--", "--json")
+
+    assert done.code == 1
+    assert done.err.startswith("sci: --json: ")
