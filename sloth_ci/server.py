@@ -24,7 +24,7 @@ from sloth_ci.executors import ThreadExecutor
 from sloth_ci.journal import Journal
 from sloth_ci.logs import open_logs
 from sloth_ci.shell import Guardian, ShellRunner, become_subreaper, end_leftovers
-from sloth_ci.store import Store
+from sloth_ci.store import Keep, Store
 from sloth_ci.web import Site
 from sloth_ci.web.wire import WireServer
 
@@ -65,6 +65,7 @@ class Life:
             config.path(paths.db) if paths.db else None,
             max_queue=config.max_queue,
             max_queue_total=config.max_queue_total,
+            keep=Keep(config.keep.days, config.keep.builds, config.keep.size),
         )
         token = self._store.token
         guardian.tell(token)
@@ -101,7 +102,7 @@ class Life:
         order = Order.STOP
         try:
             self._bed.load(tuple(str(self._config.path(one)) for one in self._config.paths.configs))
-            _start_engine(self._socket)
+            _start_engine(self._socket, self._config)
             _tell_ready(f"Sloth CI {__version__} listens on {_url(self._socket)}")
             order = self._orders.get()
             self._drain(order)
@@ -198,7 +199,7 @@ def _listen(config: ServerConfig) -> socket.socket:
         raise PortTaken(host=config.host, port=config.port, reason=error.strerror) from error
 
 
-def _start_engine(listening: socket.socket) -> None:
+def _start_engine(listening: socket.socket, config: ServerConfig) -> None:
     cherrypy.config.update(
         {
             "server.thread_pool": THREADS,
@@ -213,7 +214,7 @@ def _start_engine(listening: socket.socket) -> None:
     )
     cherrypy.engine.autoreload.unsubscribe()
     cherrypy.server.unsubscribe()
-    ServerAdapter(cherrypy.engine, WireServer(listening.dup())).subscribe()
+    ServerAdapter(cherrypy.engine, WireServer(listening.dup(), config)).subscribe()
     cherrypy.engine.start()
 
 

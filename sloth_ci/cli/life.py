@@ -73,13 +73,23 @@ def stop(client: Client, tell: Callable[[str], None]) -> None:
 def restart(client: Client, tell: Callable[[str], None]) -> None:
     """Ask the server to restart and wait until it is back; `tell` is called when that takes long.
 
-    The connection made before lives until the old server is gone, and the next one waits for the
-    new server to take it.
     Raises what `Client.call` raises, and StillThere.
     """
     client.call("restart")
     before = client.connections
-    _wait("restart", client, lambda: _answers(client) and client.connections > before, tell)
+    _wait("restart", client, lambda: _is_another(client, before), tell)
+
+
+def _is_another(client: Client, before: int) -> bool:
+    """Whether another process answers than the one the first `before` connections led to.
+
+    The old server closes its connections when it ends, and one that it takes after that is good
+    for a single answer; so a new connection that gives two of them leads to the new server.
+    """
+    if not _answers(client) or client.connections == before:
+        return False
+    made = client.connections
+    return _answers(client) and client.connections == made
 
 
 def _wait(

@@ -12,6 +12,7 @@ from sloth_ci.config.fields import (
     Flag,
     Networks,
     OptionalPath,
+    PathText,
     PathTexts,
     Seconds,
     SecretText,
@@ -50,6 +51,17 @@ def list_logins(value: Any) -> list[Any]:
     return items
 
 
+def read_days(value: Any) -> float:
+    """A number of days above 0."""
+    try:
+        days = float(value)
+    except (TypeError, ValueError):
+        days = -1
+    if not 0 < days <= 100_000:
+        raise ValueError(f"must be a number of days above 0, not {came(value)}")
+    return days
+
+
 class Login(Section):
     """One user of the API; the password in plain or as an argon2 hash."""
 
@@ -67,12 +79,33 @@ class Paths(Section):
     configs: PathTexts = ()
 
 
+class Tls(Section):
+    """What HTTPS needs, each a file in PEM form."""
+
+    #: With those between it and the authority behind it.
+    certificate: PathText
+    key: PathText
+
+
+class Keep(Section):
+    """How long builds, their logs and the deliveries are kept: the limit reached first counts."""
+
+    #: Builds that did not complete are kept four times as long.
+    days: Annotated[float, PlainValidator(read_days)] = 90.0
+    #: Of each app: so many complete ones, and so many others.
+    builds: Annotated[int, PlainValidator(whole_number(1, 1_000_000))] = 1_000
+    #: Bytes of the database.
+    size: Size = 2_000_000_000
+
+
 class ServerConfig(Section):
     """What the server is made of."""
 
     host: Filled = "127.0.0.1"
     port: Annotated[int, PlainValidator(whole_number(0, 65_535))] = 8080
     api_auth: Annotated[tuple[Login, ...], BeforeValidator(list_logins)] = ()
+    #: Without it, plain HTTP.
+    tls: Tls | None = None
     paths: Paths = Field(default_factory=Paths)
     daemon: Flag = False
     extensions: Extensions = Field(default_factory=dict)
@@ -90,6 +123,10 @@ class ServerConfig(Section):
     #: Bytes of a delivery's body, and of an API request's.
     max_delivery: Size = 25_000_000
     max_request: Size = 1_000_000
+    keep: Keep = Field(default_factory=Keep)
+    #: Connections at the same time, of all clients and of one.
+    max_connections: Annotated[int, PlainValidator(whole_number(1, 1_000_000))] = 1_000
+    max_connections_per_address: Annotated[int, PlainValidator(whole_number(1, 1_000_000))] = 256
 
     _base_dir: Path = PrivateAttr(default_factory=Path)
 

@@ -44,6 +44,25 @@ def render_error(error: SlothError) -> Reply:
     return json_reply(error.status, {"error": value}, error.headers)
 
 
+def render_raw(error: SlothError) -> bytes:
+    """An error as the bytes of its answer, after which the connection ends."""
+    reply = render_error(error)
+    head = [
+        f"HTTP/1.1 {_STATUS_LINES[reply.status]}",
+        *(f"{name}: {value}" for name, value in reply.headers.items()),
+        f"Content-Length: {len(reply.body)}",
+        "Connection: close",
+        "",
+        "",
+    ]
+    return "\r\n".join(head).encode("latin-1") + reply.body
+
+
+def note_refusal(address: str, error: SlothError) -> None:
+    """Write down that something was refused before it was a request."""
+    ACCESS_LOG.info('%s "-" %s "%s"', address, error.status, error.code)
+
+
 def answer(environ: Environ, start_response: StartResponse, respond: Respond) -> Iterable[bytes]:
     """Answer a WSGI request with what `respond` gives or raises."""
     try:

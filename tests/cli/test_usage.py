@@ -1,6 +1,7 @@
 """What is typed wrongly ends with 2, in one line that says what to do instead."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -56,9 +57,17 @@ COMMANDS = (
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_one_line_says_what_is_wrong_with(
-    person: Person, words: tuple[str, ...], sentence: str
+    words: tuple[str, ...],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert person.sci(*words).said == (2, "", f"sci: {sentence}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SLOTH_URL", raising=False)
+
+    assert main(list(words)) == 2
+    assert capsys.readouterr() == ("", f"sci: {sentence}\n")
 
 
 def test_without_a_command_the_help_comes_as_an_error(person: Person) -> None:

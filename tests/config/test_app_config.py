@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sloth_ci.config import parse_app
+from sloth_ci.config import AppConfig, parse_app
 from sloth_ci.errors import ConfigInvalid
+from sloth_ci.source import read
 from tests.config.refusals import find_options, read_app, refusals
 
 ALL_KEYS = """\
@@ -53,6 +54,11 @@ def test_every_key_is_read() -> None:
     assert config.rerun_interrupted
     assert config.max_output == 1_500_000
     assert config.extensions == {"my-logs": {"module": "logs", "level": "DEBUG"}}
+
+
+def test_no_key_was_forgotten_here() -> None:
+    tags = frozenset({"!critical", "!detach"})
+    assert set(AppConfig.model_fields) == set(read(ALL_KEYS, tags=tags).data)
 
 
 def test_only_the_listen_point_is_needed() -> None:
@@ -204,7 +210,7 @@ BAD_PARTS = [
     (
         "provider:\n  generic: {secret: x, header: X-S, scheme: hmca}",
         2,
-        38,
+        37,
         "'provider.generic.scheme' must be one of hmac, token, standard_webhooks, not 'hmca'",
     ),
     ("provider:\n  github: x", 2, 3, "'provider.github' must be a mapping, not text"),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sloth_ci.config import load_server, parse_server
+from sloth_ci.config import ServerConfig, load_server, parse_server
 from sloth_ci.errors import ConfigInvalid, ConfigUnreadable
-from sloth_ci.source import MAX_SIZE
+from sloth_ci.source import MAX_SIZE, read
 from tests.config.refusals import read_server, refusals
 
 ALL_KEYS = """\
@@ -31,6 +31,9 @@ max_queue: 10
 max_queue_total: 20
 max_delivery: 5M
 max_request: 64k
+max_connections: 50
+max_connections_per_address: 5
+tls: {certificate: cert.pem, key: ~/key.pem}
 """
 
 
@@ -52,6 +55,13 @@ def test_every_key_is_read() -> None:
     assert (config.stop_grace, config.max_builds) == (0.5, 3)
     assert (config.max_queue, config.max_queue_total) == (10, 20)
     assert (config.max_delivery, config.max_request) == (5_000_000, 64_000)
+    assert (config.max_connections, config.max_connections_per_address) == (50, 5)
+    assert config.tls is not None
+    assert (config.tls.certificate, config.tls.key) == ("cert.pem", "~/key.pem")
+
+
+def test_no_key_was_forgotten_here() -> None:
+    assert set(ServerConfig.model_fields) == set(read(ALL_KEYS).data)
 
 
 def test_every_key_has_a_default() -> None:
@@ -139,6 +149,21 @@ BAD = [
         "'max_queue_total' must be a whole number from 1 to 10000000, not '-1'",
     ),
     ("max_delivery: 0", 1, 1, "'max_delivery' must be a size above 0 such as 500k or 16M, not '0'"),
+    (
+        "max_connections: 0",
+        1,
+        1,
+        "'max_connections' must be a whole number from 1 to 1000000, not '0'",
+    ),
+    (
+        "max_connections_per_address: x",
+        1,
+        1,
+        "'max_connections_per_address' must be a whole number from 1 to 1000000, not 'x'",
+    ),
+    ("tls: cert.pem", 1, 1, "'tls' must be a mapping, not text"),
+    ("tls: {certificate: a}", 1, 1, "the key 'tls.key' is missing"),
+    ("tls: {certificate: a, key: [b]}", 1, 23, "'tls.key' must be text, not a list"),
     ("max_request: x", 1, 1, "'max_request' must be a size above 0 such as 500k or 16M, not 'x'"),
     (
         "extensions: {robots: {}}",
