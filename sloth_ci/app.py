@@ -1,5 +1,6 @@
 """An app: one config, its listen point, its builds."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from logging import NOTSET
@@ -125,11 +126,13 @@ class App:
             actions=config.actions,
             params={**config.params, **claimed.params},
             env=config.env,
-            work_dir=str(self.base_dir / Path(config.work_dir).expanduser()),
+            work_dir=str(self.base_dir / _expand(config.work_dir, config.user)),
             exec_timeout=config.exec_timeout,
             timeout=config.timeout,
             stop_on_first_fail=config.stop_on_first_fail,
             max_output=config.max_output,
+            limits=config.limits.granted,
+            user=config.user,
             mask=self.mask,
         )
 
@@ -178,3 +181,10 @@ class App:
         if accepted.builds and not accepted.repeated:
             self._wake(self.id)
         return accepted
+
+
+def _expand(path: str, user: str | None) -> str:
+    """The path with `~` as the home of whom the build runs as; `~` when that one has none."""
+    if user is not None and path.partition("/")[0] == "~":
+        path = f"~{user}{path[1:]}"
+    return os.path.expanduser(path)  # noqa: PTH111  Path's raises, where there is nobody to tell

@@ -75,6 +75,22 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What the kernel grants the processes of an action; None leaves it as it is."""
+
+    #: Processes and threads, beyond those that their user has when the action starts.
+    processes: int | None = None
+    #: Bytes of address space of one process.
+    memory: int | None = None
+    #: Seconds of processor time of one process.
+    cpu: int | None = None
+    #: Bytes of one file that is written.
+    file_size: int | None = None
+    #: Descriptors of one process.
+    open_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Build:
     """One run of all actions of an app with one set of params: all that a run needs."""
 
@@ -92,6 +108,9 @@ class Build:
     stop_on_first_fail: bool = False
     #: Bytes of output kept of the whole build; the head and the tail of more.
     max_output: int = 16_000_000
+    limits: Limits = Limits()
+    #: Whom the actions run as; None for the server's own user.
+    user: str | None = None
     mask: Mask = field(default_factory=Mask)
 
 

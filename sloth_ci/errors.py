@@ -23,6 +23,8 @@ SlothError                      500
 ├── DatabaseOff                 501
 ├── Unavailable                 503
 │   ├── Stopping  QueueFull  DatabaseUnavailable
+├── StartRefused                what keeps a server from starting; never an answer
+│   ├── PortTaken  DatabaseRefused
 └── ServerUnreachable  UnexpectedAnswer     on the client's side only
 """
 
@@ -239,6 +241,18 @@ class QueueFull(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """The database can't be written now ({reason}); nothing was accepted. Try again in a moment."""
+
+
+class StartRefused(SlothError):
+    """The server can't start: {reason}"""
+
+
+class PortTaken(StartRefused):
+    """Can't listen on {host}:{port}: {reason}."""
+
+
+class DatabaseRefused(StartRefused):
+    """The database {path} can't be used: {reason}."""
 
 
 class ServerUnreachable(SlothError):

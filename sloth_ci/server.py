@@ -2,11 +2,12 @@
 
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from enum import Enum
-from ipaddress import ip_address
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -19,13 +20,15 @@ from sloth_ci import __version__
 from sloth_ci.api import Server
 from sloth_ci.bed import Bed
 from sloth_ci.config import ServerConfig, load_server
-from sloth_ci.errors import ConfigInvalid, SlothError
+from sloth_ci.errors import ConfigInvalid, PortTaken, SlothError
 from sloth_ci.executors import ThreadExecutor
 from sloth_ci.journal import Journal
 from sloth_ci.logs import open_logs
 from sloth_ci.shell import Guardian, ShellRunner, become_subreaper, end_leftovers
 from sloth_ci.store import Keep, Store
 from sloth_ci.web import Site
+from sloth_ci.web.origin import is_loopback
+from sloth_ci.web.tls import open_tls
 from sloth_ci.web.wire import WireServer
 
 LOG = logging.getLogger("sloth_ci.server")
@@ -34,6 +37,8 @@ LOG = logging.getLogger("sloth_ci.server")
 THREADS = 20
 #: Connections that wait for one of them, in the kernel.
 BACKLOG = 512
+#: Files that the server has open beside connections, builds included.
+FILES = 1_024
 #: systemd's socket activation: the listening socket is this descriptor. So is ours over a restart.
 INHERITED = 3
 #: Where a starting daemon writes one line for the command that started it.
@@ -48,16 +53,18 @@ class Order(Enum):
     DRAINED = "drained"
 
 
-class PortTaken(SlothError):
-    """Can't listen on {host}:{port}: {reason}."""
-
-
 class Life:
     """One run of the server, from the config to the last answer."""
 
     def __init__(self, config: ServerConfig, guardian: Guardian) -> None:
-        _check_exposure(config)
         self._socket = _listen(config)
+        address = str(self._socket.getsockname()[0])
+        _check_exposure(config, address)
+        self._tls = (
+            open_tls(config.path(config.tls.certificate), config.path(config.tls.key))
+            if config.tls
+            else None
+        )
         self._config = config
         self._orders: SimpleQueue[Order] = SimpleQueue()
         paths = config.paths
@@ -72,7 +79,7 @@ class Life:
         if ended := end_leftovers(token):
             LOG.warning("Ended %s processes that the last server's builds had left", ended)
         journal = Journal(self._store)
-        site = Site(config, cherrypy.tree)
+        site = Site(config, cherrypy.tree, bound_to=address)
         self._bed = Bed(
             store=self._store,
             journal=journal,
@@ -102,8 +109,9 @@ class Life:
         order = Order.STOP
         try:
             self._bed.load(tuple(str(self._config.path(one)) for one in self._config.paths.configs))
-            _start_engine(self._socket, self._config)
-            _tell_ready(f"Sloth CI {__version__} listens on {_url(self._socket)}")
+            _allow_files(self._config.max_connections)
+            _start_engine(lambda: WireServer(self._socket.dup(), self._config, tls=self._tls))
+            _tell_ready(f"Sloth CI {__version__} listens on {self._url()}")
             order = self._orders.get()
             self._drain(order)
         finally:
@@ -128,6 +136,11 @@ class Life:
     def _wait_for_builds(self) -> None:
         self._bed.executor.stop(self._config.stop_grace)
         self._orders.put(Order.DRAINED)
+
+    def _url(self) -> str:
+        host, port = self._socket.getsockname()[:2]
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def _listen_to_signals(self) -> None:
         def tell(number: int, _frame: FrameType | None) -> None:
@@ -172,20 +185,21 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"sci: {error}")
 
 
-def _check_exposure(config: ServerConfig) -> None:
-    if config.api_auth or _is_loopback(config.host):
+def _check_exposure(config: ServerConfig, address: str) -> None:
+    if is_loopback(address):
+        return
+    if config.api_auth:
+        if not config.tls:
+            LOG.warning(
+                "Logins and secrets travel in the clear to %s: set 'tls', or use host 127.0.0.1"
+                " behind a proxy that speaks HTTPS",
+                address,
+            )
         return
     raise ConfigInvalid(
-        text=f"host {config.host} can be reached by others, and there is no 'api_auth':"
+        text=f"host {address} can be reached by others, and there is no 'api_auth':"
         " set a login and password, or use host 127.0.0.1"
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(config: ServerConfig) -> socket.socket:
@@ -199,12 +213,22 @@ def _listen(config: ServerConfig) -> socket.socket:
         raise PortTaken(host=config.host, port=config.port, reason=error.strerror) from error
 
 
-def _start_engine(listening: socket.socket, config: ServerConfig) -> None:
+def _allow_files(connections: int) -> None:
+    """Let that many connections be open beside all else, as far as the system permits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _start_engine(make_server: Callable[[], WireServer]) -> None:
+    # A server reads this when it is made.
     cherrypy.config.update(
         {
             "server.thread_pool": THREADS,
             "server.max_request_body_size": 0,
-            "server.max_request_header_size": 64_000,
             "server.socket_queue_size": BACKLOG,
             "server.shutdown_timeout": 2,
             "engine.autoreload.on": False,
@@ -214,13 +238,8 @@ def _start_engine(listening: socket.socket, config: ServerConfig) -> None:
     )
     cherrypy.engine.autoreload.unsubscribe()
     cherrypy.server.unsubscribe()
-    ServerAdapter(cherrypy.engine, WireServer(listening.dup(), config)).subscribe()
+    ServerAdapter(cherrypy.engine, make_server()).subscribe()
     cherrypy.engine.start()
-
-
-def _url(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _replace_process(config_file: Path, inherited: socket.socket, *, screen: bool) -> None:

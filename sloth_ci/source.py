@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -21,6 +22,8 @@ MAX_DEPTH = 50
 #: Values in the whole text, each alias counted with all it stands for.
 MAX_VALUES = 20_000
 #: Characters of other people's text that a message repeats.
+#: Names that a wrong one is compared with, each of them at a cost.
+MAX_COMPARED = 1_000
 MAX_QUOTE = 60
 
 Path = tuple[str | int, ...]
@@ -137,7 +140,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known name, or ''; a space stands before it."""
     if len(name) > MAX_QUOTE:
         return ""
-    nearest = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    nearest = get_close_matches(name, list(islice(known, MAX_COMPARED)), n=1, cutoff=0.6)
     return f" Did you mean '{nearest[0]}'?" if nearest else ""
 
 

@@ -7,6 +7,7 @@ from threading import RLock
 
 from sloth_ci.app import App
 from sloth_ci.bed.config_files import read_config_file, without_content
+from sloth_ci.bed.privileges import check_privileges, warn_of_root
 from sloth_ci.builds import Build, BuildStatus, RunAction
 from sloth_ci.config import AppConfig, Section, parse_app, read_app_document
 from sloth_ci.errors import (
@@ -155,6 +156,7 @@ class Bed:
         interrupted = self._store.recover()
         with self._lock:
             self._load_stored(self._load_files(globs))
+        warn_of_root(self.apps())
         for build_id, app_id in interrupted:
             app = self._by_id.get(app_id)
             if app is not None and app.config.rerun_interrupted:
@@ -175,8 +177,10 @@ class Bed:
         app = self._by_id.get(app_id)
         return None if app is None else (app.make_build(claimed), self._run_action)
 
-    def _parse(self, text: str, base_dir: Path, file: str | None = None) -> AppConfig:
-        return parse_app(text, base_dir=base_dir, find_options=_find_options, file=file)
+    def _parse(self, text: str, base_dir: Path) -> AppConfig:
+        config = parse_app(text, base_dir=base_dir, find_options=_find_options)
+        check_privileges(config, text)
+        return config
 
     def _add(self, config: AppConfig, text: str, *, origin: Origin, file: str | None) -> App:
         app_id = self._store.add_app(
@@ -224,7 +228,7 @@ class Bed:
         for file in files:
             try:
                 text = read_config_file(file)
-                config = self._parse(text, Path(file).parent, file)
+                config = self._parse(text, Path(file).parent)
                 self._load_file(file, text, config, stored.get(config.listen_point))
             except SlothError as error:
                 SERVER_LOG.error("The config file %s is refused: %s", file, error)

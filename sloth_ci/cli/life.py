@@ -8,7 +8,7 @@ from signal import SIGPIPE
 from time import monotonic, sleep
 
 from sloth_ci.client import Client
-from sloth_ci.errors import ServerUnreachable, SlothError, Unavailable
+from sloth_ci.errors import ServerUnreachable, SlothError, UnexpectedAnswer
 
 #: Where the starting server writes the line that it is ready, or why it is not.
 READY_FD = "SLOTH_READY_FD"
@@ -112,6 +112,8 @@ def _answers(client: Client) -> bool:
         client.call("version")
     except ServerUnreachable:
         return False
-    except Unavailable:
-        return True
+    except UnexpectedAnswer:
+        raise
+    except SlothError:
+        return True  # a refusal is an answer, such as that of a new config with other logins
     return True

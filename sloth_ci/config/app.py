@@ -13,11 +13,13 @@ from sloth_ci.config.fields import (
     Flag,
     ListenPoint,
     Names,
+    OptionalFilled,
     OptionalSeconds,
     PathText,
     Section,
     Size,
 )
+from sloth_ci.config.limits import LimitsSection
 from sloth_ci.config.parsing import Check, read_document
 from sloth_ci.config.secret import Secret
 from sloth_ci.config.wording import came
@@ -80,6 +82,10 @@ class AppConfig(Section):
     stop_on_first_fail: Flag = False
     #: Bytes of output kept of one build.
     max_output: Size = 16_000_000
+    #: What the kernel grants the processes of one action.
+    limits: LimitsSection = LimitsSection()
+    #: Whom builds run as; the server's own user when there is none.
+    user: OptionalFilled = None
     #: Run a build again when the server went down under it.
     rerun_interrupted: Flag = False
     extensions: Extensions = Field(default_factory=dict)

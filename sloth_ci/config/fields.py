@@ -209,6 +209,7 @@ def one_of(*words: str) -> Any:
 
 Text = Annotated[str, PlainValidator(read_text)]
 Filled = Annotated[str, PlainValidator(read_filled)]
+OptionalFilled = Annotated[str | None, PlainValidator(optional(read_filled))]
 PathText = Annotated[str, PlainValidator(read_path)]
 OptionalPath = Annotated[str | None, PlainValidator(optional(read_path))]
 SecretText = Annotated[Secret, PlainValidator(read_secret)]
@@ -218,6 +219,7 @@ Seconds = Annotated[float, PlainValidator(read_seconds)]
 OptionalSeconds = Annotated[float | None, PlainValidator(optional(read_seconds))]
 Flag = Annotated[bool, PlainValidator(read_flag)]
 Size = Annotated[int, PlainValidator(read_size)]
+OptionalSize = Annotated[int | None, PlainValidator(optional(read_size))]
 Texts = Annotated[tuple[Filled, ...], BeforeValidator(list_texts)]
 PathTexts = Annotated[tuple[PathText, ...], BeforeValidator(list_texts)]
 Networks = Annotated[

@@ -10,17 +10,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
+from shlex import quote
 
 from sloth_ci.builds import Build, BuildJournal, Halt, Outcome, OutcomeStatus
-from sloth_ci.shell.environment import MARKER, build_environment, inherited_environment
+from sloth_ci.shell.accounts import (
+    Account,
+    NotRunnable,
+    check_runnable,
+    find_account,
+    is_root,
+)
+from sloth_ci.shell.environment import (
+    MARKER,
+    account_environment,
+    build_environment,
+    inherited_environment,
+)
 from sloth_ci.shell.leftovers import Guardian, end_leftovers
+from sloth_ci.shell.limits import NOT_SET, limiting
 from sloth_ci.shell.offspring import become_subreaper
 from sloth_ci.shell.output import Allowance, Output
 from sloth_ci.shell.process import NotStarted, start_shell
 from sloth_ci.shell.run import Run, describe_halt
 from sloth_ci.template import TemplateRefused
 
-__all__ = ["Guardian", "ShellRunner", "become_subreaper", "end_leftovers"]
+__all__ = [
+    "Guardian",
+    "NotRunnable",
+    "ShellRunner",
+    "become_subreaper",
+    "check_runnable",
+    "end_leftovers",
+    "is_root",
+]
 
 
 class ShellRunner:
@@ -70,11 +92,12 @@ class ShellRunner:
         try:
             running = self._running(build, position)
             shell = start_shell(
-                action.template.shell,
+                running.preparation() + action.template.shell,
                 work_dir=build.work_dir,
                 environment=running.environment | {MARKER: self._outer_marker + marker},
+                account=running.account,
             )
-        except (TemplateRefused, NotStarted) as refusal:
+        except (TemplateRefused, NotRunnable, NotStarted) as refusal:
             return Outcome(OutcomeStatus.FAILED, str(refusal))
         output = Output(build, position=position, allowance=running.allowance, journal=journal)
         with shell:
@@ -84,6 +107,7 @@ class ShellRunner:
                 marker=marker,
                 grace=self._grace,
                 exec_timeout=build.exec_timeout,
+                limits=build.limits,
             )
             return run.finish(deadline=deadline, halt=halt, detach=action.detach)
 
@@ -92,9 +116,12 @@ class ShellRunner:
         known = self._thread.running
         if known and known.build is build and position > 0:
             return known
+        account = find_account(build.user) if build.user is not None else None
+        inherited = account_environment(self._inherited, account) if account else self._inherited
         running = _RunningBuild(
             build=build,
-            environment=build_environment(build, self._inherited),
+            account=account,
+            environment=build_environment(build, inherited),
             allowance=Allowance.of(build),
         )
         self._thread.running = running
@@ -104,8 +131,21 @@ class ShellRunner:
 @dataclass(frozen=True, slots=True)
 class _RunningBuild:
     build: Build
+    account: Account | None
     environment: dict[str, str]
     allowance: Allowance
+
+    def preparation(self) -> str:
+        """Shell text in front of each action's, on the same line."""
+        account = self.account
+        entering = _check_entry(self.build.work_dir, account.name) if account else ""
+        return entering + limiting(self.build.limits, uid=account.uid if account else os.getuid())
+
+
+def _check_entry(work_dir: str, name: str) -> str:
+    """Shell text that ends a shell whose folder was entered as root and is closed to its user."""
+    message = quote(f"The work_dir '{work_dir}' can't be entered by the user '{name}'.")
+    return f"[ -x . ] || {{ echo {message} >&2; exit {NOT_SET}; }}; "
 
 
 class _Thread(threading.local):

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from sloth_ci.shell.owners import read_as_owner
+
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 
@@ -237,6 +239,8 @@ def _sight(pid: int) -> Sighting | None:
 def _read(pid: int, name: str) -> bytes:
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
+    except PermissionError:
+        return read_as_owner(pid, name)
     except OSError:
         return b""
 

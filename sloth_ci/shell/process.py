@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sloth_ci.shell.accounts import UMASK, Account
 from sloth_ci.shell.offspring import forget_shell, remember_shell, starting, with_birthmark
 
 #: Seconds for the end of a shell that was killed.
@@ -67,10 +68,13 @@ class Shell:
                 os.close(descriptor)
 
 
-def start_shell(text: str, *, work_dir: str, environment: Mapping[str, str]) -> Shell:
+def start_shell(
+    text: str, *, work_dir: str, environment: Mapping[str, str], account: Account | None = None
+) -> Shell:
     """Start `/bin/sh -c text` in a new session, with nothing to read and two pipes to print to.
 
-    Raises NotStarted. Without a preexec_fn, so that CPython takes the cheap vfork.
+    Raises NotStarted. Without a preexec_fn, and for the server's own user also without a change of
+    ids, so that CPython takes the cheap vfork.
     """
     descriptors: list[int] = []
     try:
@@ -87,11 +91,17 @@ def start_shell(text: str, *, work_dir: str, environment: Mapping[str, str]) -> 
                 cwd=work_dir,
                 env=environment,
                 start_new_session=True,
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=account.groups if account else None,
+                umask=UMASK if account else -1,
             )
             remember_shell(process.pid)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         for descriptor in descriptors:
             os.close(descriptor)
+        if account and isinstance(error, OSError) and error.errno == errno.EPERM:
+            raise NotStarted(_NO_CHANGE.format(name=account.name)) from error
         raise NotStarted(_explain(error, work_dir)) from error
     os.close(stdout_end)
     os.close(stderr_end)
@@ -128,6 +138,10 @@ def _explain_folder(folder: Path) -> str:
     return ""
 
 
+_NO_CHANGE = (
+    "The server may not change to the user '{name}' (EPERM); it needs the rights CAP_SETUID and"
+    " CAP_SETGID."
+)
 _LIMITS = {
     errno.E2BIG: (
         "The action's command and environment are too long for the system (E2BIG): one param or "

@@ -5,7 +5,8 @@ import signal
 from contextlib import ExitStack, suppress
 from time import monotonic
 
-from sloth_ci.builds import Halt, Outcome, OutcomeStatus
+from sloth_ci.builds import Halt, Limits, Outcome, OutcomeStatus
+from sloth_ci.shell.limits import describe_limit
 from sloth_ci.shell.offspring import Offspring, Sighting, hold, send_signal
 from sloth_ci.shell.output import Output
 from sloth_ci.shell.process import Shell
@@ -34,11 +35,13 @@ class Run:
         marker: str,
         grace: float,
         exec_timeout: float | None,
+        limits: Limits,
     ) -> None:
         self._shell = shell
         self._output = output
         self._grace = grace
         self._exec_timeout = exec_timeout
+        self._limits = limits
         self._watch = Watch(shell, output)
         self._offspring = Offspring(shell.pid, marker)
 
@@ -63,7 +66,7 @@ class Run:
             return _outcome(broken_off, _describe_timeout(given), returned)
         if broken_off:
             return _outcome(broken_off, describe_halt(halt), returned)
-        return _describe_end(returned)
+        return _describe_end(returned, self._limits)
 
     def _follow(self, deadline: float | None, halt: Halt) -> OutcomeStatus | None:
         """Pass output on until the shell ended by itself (None) or its time is over."""
@@ -178,9 +181,11 @@ def _describe_timeout(seconds: float) -> str:
     return f"Timed out after {shown} second{'' if shown == '1' else 's'}"
 
 
-def _describe_end(returned: int) -> Outcome:
+def _describe_end(returned: int, limits: Limits) -> Outcome:
     if returned == 0:
         return Outcome(OutcomeStatus.COMPLETED, exit_code=0)
+    if reached := describe_limit(limits, returned):
+        return _outcome(OutcomeStatus.FAILED, reached, returned)
     if returned > 0:
         return _outcome(OutcomeStatus.FAILED, f"Exit code: {returned}", returned)
     reason = f"Killed by signal {-returned} ({_signal_name(-returned)})"

@@ -28,14 +28,12 @@ from sloth_ci.store.rows import (
     StoredApp,
     StoredBuild,
 )
-from sloth_ci.store.schema import DatabaseRefused
 from sloth_ci.store.writer import Writer
 
 __all__ = [
     "Accepted",
     "Cause",
     "Claimed",
-    "DatabaseRefused",
     "Keep",
     "NewDelivery",
     "Origin",

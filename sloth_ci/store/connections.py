@@ -5,8 +5,8 @@ import sqlite3
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
-from sloth_ci.errors import DatabaseUnavailable
-from sloth_ci.store.schema import DatabaseRefused, check_identity, migrate
+from sloth_ci.errors import DatabaseRefused, DatabaseUnavailable
+from sloth_ci.store.schema import check_identity, migrate
 
 #: How long a connection waits for somebody else's lock, in seconds.
 BUSY_TIMEOUT = 5.0

@@ -4,8 +4,9 @@ import os
 import sqlite3
 from pathlib import Path
 
+from sloth_ci.errors import DatabaseRefused
 from sloth_ci.store.connections import connect, hold
-from sloth_ci.store.schema import DatabaseRefused, check_identity
+from sloth_ci.store.schema import check_identity
 
 
 def backup(database: Path, target: Path) -> None:

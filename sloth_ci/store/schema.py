@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from sloth_ci.errors import SlothError
+from sloth_ci.errors import DatabaseRefused
 
 #: "SLTH"; tells our files from other people's.
 APPLICATION_ID = 0x534C5448
@@ -72,10 +72,6 @@ MIGRATIONS = (
     INSERT INTO queue VALUES (0);
     """,
 )
-
-
-class DatabaseRefused(SlothError):
-    """The database {path} can't be used: {reason}."""
 
 
 def check_identity(connection: sqlite3.Connection, path: str) -> None:

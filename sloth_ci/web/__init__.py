@@ -16,7 +16,7 @@ from sloth_ci.config import ServerConfig
 from sloth_ci.errors import MethodRefused, PathNotFound
 from sloth_ci.store import Accepted
 from sloth_ci.web.login import LoginCheck
-from sloth_ci.web.origin import check_host, check_origin
+from sloth_ci.web.origin import check_host, check_origin, own_hosts
 from sloth_ci.web.parameters import read_parameters
 from sloth_ci.web.wsgi import (
     Environ,
@@ -34,8 +34,9 @@ API_METHODS = ("GET", "POST")
 class ApiEndpoint:
     """Answers the API's requests, and those for paths where nothing listens."""
 
-    def __init__(self, config: ServerConfig, server: Server) -> None:
+    def __init__(self, config: ServerConfig, server: Server, hosts: tuple[str, ...]) -> None:
         self._config = config
+        self._hosts = hosts
         self._server = server
         self._login = LoginCheck(config.api_auth)
 
@@ -44,7 +45,7 @@ class ApiEndpoint:
 
     def _respond(self, environ: Environ) -> Reply:
         request = read_head(environ, self._config)
-        check_host(request, self._config.hosts)
+        check_host(request, self._hosts)
         if request.path not in ("", "/"):
             raise PathNotFound(path=request.path)
         self._login.check(request)
@@ -63,10 +64,11 @@ class ApiEndpoint:
 class AppEndpoint:
     """Answers the deliveries of one app."""
 
-    __slots__ = ("_app", "_bed", "_config")
+    __slots__ = ("_app", "_bed", "_config", "_hosts")
 
-    def __init__(self, config: ServerConfig, bed: Bed, app: App) -> None:
+    def __init__(self, config: ServerConfig, bed: Bed, app: App, hosts: tuple[str, ...]) -> None:
         self._config = config
+        self._hosts = hosts
         self._bed = bed
         self._app = app
 
@@ -75,7 +77,7 @@ class AppEndpoint:
 
     def _respond(self, environ: Environ) -> Reply:
         request = read_head(environ, self._config)
-        check_host(request, self._config.hosts)
+        check_host(request, self._hosts)
         if environ.get("PATH_INFO") not in ("", "/"):
             raise PathNotFound(path=request.path)
         self._bed.check_taking()
@@ -84,19 +86,24 @@ class AppEndpoint:
 
 
 class Site:
-    """CherryPy's tree with an endpoint for the API and one for each app."""
+    """CherryPy's tree with an endpoint for the API and one for each app.
 
-    def __init__(self, config: ServerConfig, tree: Tree) -> None:
+    `bound_to` is the address that the server listens on.
+    """
+
+    def __init__(self, config: ServerConfig, tree: Tree, *, bound_to: str) -> None:
         self._config = config
         self._tree = tree
+        self._hosts = own_hosts(config.hosts, bound_to=bound_to)
 
     def open(self, server: Server) -> None:
         """Mount the API."""
-        self._tree.graft(ApiEndpoint(self._config, server), "")
+        self._tree.graft(ApiEndpoint(self._config, server, self._hosts), "")
 
     def mount(self, bed: Bed, app: App) -> None:
         """Mount an app, or the one that takes its place."""
-        self._tree.graft(AppEndpoint(self._config, bed, app), f"/{app.listen_point}")
+        endpoint = AppEndpoint(self._config, bed, app, self._hosts)
+        self._tree.graft(endpoint, f"/{app.listen_point}")
 
     def unmount(self, app: App) -> None:
         """Take an app off."""

@@ -138,10 +138,8 @@ def _make_decoy(passwords: list[str]) -> str:
     """A hash as costly as the users' that no password has; '' when no password is hashed."""
     hashed = next((one for one in passwords if one.startswith(HASH_PREFIX)), "")
     salted, _, digest = hashed.rpartition("$")
-    size = len(digest) * 3 // 4
-    return f"{salted}${base64.b64encode(secrets.token_bytes(size)).decode().rstrip('=')}"[
-        : len(hashed)
-    ]
+    other = base64.b64encode(secrets.token_bytes(len(digest))).decode()
+    return f"{salted}${other[: len(digest)]}" if hashed else ""
 
 
 def _read_basic(header: str) -> tuple[bytes, bytes]:

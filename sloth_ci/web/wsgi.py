@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from sloth_ci.config import ServerConfig
-from sloth_ci.errors import BadBody, BadRequest, BodyTooLarge, SlothError
+from sloth_ci.errors import BadBody, BadRequest, BodyTooLarge, EncodingRefused, SlothError
 from sloth_ci.request import Request
 
 Environ = dict[str, Any]
@@ -102,8 +102,11 @@ def read_head(environ: Environ, config: ServerConfig) -> Request:
 def read_body(environ: Environ, *, limit: int) -> bytes:
     """The request's whole body.
 
-    Raises BodyTooLarge or BadBody.
+    Raises BodyTooLarge, BadBody, EncodingRefused or RequestTimeout.
     """
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "identity")
+    if encoding.lower() != "identity":
+        raise EncodingRefused(encoding=encoding)
     announced = environ.get("CONTENT_LENGTH") or ""
     if announced and not announced.isdecimal():
         raise BadRequest(reason="its Content-Length is no number")

@@ -164,15 +164,26 @@ def test_a_broken_config_is_told_with_its_line(owner: Person) -> None:
         assert done.err.count("\n") == 1
 
 
-def test_restart_returns_when_the_server_is_back(launch: Launch) -> None:
+def test_restart_returns_when_the_new_server_answers(launch: Launch) -> None:
     server = launch()
-    person = person_of(server)
+    config = server.folder / "server.yml"
+    old, new = server.login, ("second", "another")
+    logins = ", ".join(f"{{login: {name}, password: {word}}}" for name, word in (old, new))
+    config.write_text(re.sub("api_auth: .*", f"api_auth: [{logins}]", config.read_text()))
+    assert send(server.url, path="/?action=version", login=new).status == 401
 
-    assert person.sci("restart").said == (0, f"The server at {server.url} restarted.\n", "")
+    done = person_of(server).sci("restart")
 
-    screen = (server.folder / "screen.txt").read_text()
-    assert screen.count("listens on") == 2
-    assert person.sci("status").code == 0
+    assert done.said == (0, f"The server at {server.url} restarted.\n", "")
+    assert send(server.url, path="/?action=version", login=new).status == 200
+
+
+def test_restart_is_done_even_if_the_new_server_wants_another_login(launch: Launch) -> None:
+    server = launch()
+    config = server.folder / "server.yml"
+    config.write_text(config.read_text().replace("password: ", "password: not-"))
+
+    assert person_of(server).sci("restart").code == 0
 
 
 def test_restart_waits_for_the_build_that_runs_and_says_so(launch: Launch) -> None:

@@ -34,6 +34,7 @@ max_request: 64k
 max_connections: 50
 max_connections_per_address: 5
 tls: {certificate: cert.pem, key: ~/key.pem}
+keep: {days: 0.5, builds: 7, size: 500M}
 """
 
 
@@ -56,6 +57,7 @@ def test_every_key_is_read() -> None:
     assert (config.max_queue, config.max_queue_total) == (10, 20)
     assert (config.max_delivery, config.max_request) == (5_000_000, 64_000)
     assert (config.max_connections, config.max_connections_per_address) == (50, 5)
+    assert (config.keep.days, config.keep.builds, config.keep.size) == (0.5, 7, 500_000_000)
     assert config.tls is not None
     assert (config.tls.certificate, config.tls.key) == ("cert.pem", "~/key.pem")
 
@@ -138,6 +140,12 @@ BAD = [
         1,
         30,
         "'trusted_proxies.1' must be an IP address or a network such as 192.0.2.0/24, not 'x'",
+    ),
+    (
+        "keep: {days: 0}",
+        1,
+        8,
+        "'keep.days' must be a number of days above 0, not '0'",
     ),
     ("stop_grace: 0", 1, 1, "'stop_grace' must be a number of seconds above 0, not '0'"),
     ("max_builds: 0", 1, 1, "'max_builds' must be a whole number from 1 to 10000, not '0'"),

@@ -5,8 +5,8 @@ from stat import S_IMODE
 
 import pytest
 
-from sloth_ci.errors import DatabaseUnavailable
-from sloth_ci.store import Cause, DatabaseRefused, Origin, Store, backup, check, restore
+from sloth_ci.errors import DatabaseRefused, DatabaseUnavailable
+from sloth_ci.store import Cause, Origin, Store, backup, check, restore
 
 
 def add_app(store: Store, name: str) -> int:

@@ -10,9 +10,15 @@ from threading import Thread
 import pytest
 
 from sloth_ci.builds import BuildStatus, Result
-from sloth_ci.errors import DatabaseUnavailable, ListenPointTaken, QueueFull, Unavailable
+from sloth_ci.errors import (
+    DatabaseRefused,
+    DatabaseUnavailable,
+    ListenPointTaken,
+    QueueFull,
+    Unavailable,
+)
 from sloth_ci.records import Logger, LogRecord, Stream
-from sloth_ci.store import Cause, DatabaseRefused, NewDelivery, Origin, Store
+from sloth_ci.store import Cause, NewDelivery, Origin, Store
 
 
 class Clock:

@@ -43,7 +43,8 @@ def basic(name: str, password: str) -> str:
 
 MULTIPART = (
     b'--X\r\nContent-Disposition: form-data; name="action"\r\n\r\ncreate\r\n'
-    b"--X\r\nContent-Disposition: form-data; name=\"t\"; filename=\"a\"\r\n\r\n\xc3\xa9\r\n--X--\r\n"
+    b'--X\r\nContent-Disposition: form-data; name="t"; filename="a"\r\n\r\n'
+    b"\xc3\xa9\r\n--X--\r\n"
 )
 
 
