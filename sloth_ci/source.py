@@ -21,9 +21,9 @@ MAX_SIZE = 256_000
 MAX_DEPTH = 50
 #: Values in the whole text, each alias counted with all it stands for.
 MAX_VALUES = 20_000
-#: Characters of other people's text that a message repeats.
 #: Names that a wrong one is compared with, each of them at a cost.
 MAX_COMPARED = 1_000
+#: Characters of other people's text that a message repeats.
 MAX_QUOTE = 60
 
 Path = tuple[str | int, ...]
