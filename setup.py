@@ -18,8 +18,7 @@ CORE = [
     "pydantic>=2.9",
     "argon2-cffi>=23.1",
     "urllib3>=2.2",
-    "tabulate>=0.9",
-    "psutil>=6",
+    "tabulate>=0.10",
     "multipart>=1.2",
 ]
 TESTS = [
@@ -32,6 +31,7 @@ TESTS = [
     "ruff>=0.8",
     "mypy>=1.13",
     "types-PyYAML",
+    "psutil>=6",
     "types-psutil",
     "types-tabulate",
     "types-colorama",

@@ -111,7 +111,7 @@ class Life:
             self._bed.load(tuple(str(self._config.path(one)) for one in self._config.paths.configs))
             _allow_files(self._config.max_connections)
             _start_engine(lambda: WireServer(self._socket.dup(), self._config, tls=self._tls))
-            _tell_ready(f"Sloth CI {__version__} listens on {self._url()}")
+            self._tell_ready()
             order = self._orders.get()
             self._drain(order)
         finally:
@@ -119,6 +119,11 @@ class Life:
             self._store.close()
         LOG.info("Stopped" if order is Order.STOP else "Restarting")
         return self._socket if order is Order.RESTART else None
+
+    def _tell_ready(self) -> None:
+        line = f"Sloth CI {__version__} listens on {self._url()}"
+        LOG.info("%s", line)
+        _tell_starter(line)
 
     def _drain(self, order: Order) -> None:
         """Let running builds end, with requests answered meanwhile; a second order ends them."""
@@ -174,14 +179,13 @@ def serve(config_file: Path, *, screen: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """`python -m sloth_ci.server CONFIG [--quiet]`: what `sci start` runs."""
     given = sys.argv[1:] if arguments is None else arguments
+    screen = "--quiet" not in given
     try:
-        serve(Path(given[0]), screen="--quiet" not in given)
-    except SlothError as error:
-        LOG.debug("The server could not start", exc_info=True)
-        _tell_ready(f"error: {error}")
-        sys.exit(f"sci: {error}")
-    except OSError as error:
-        _tell_ready(f"error: {error}")
+        serve(Path(given[0]), screen=screen)
+    except (SlothError, OSError) as error:
+        if not screen:
+            LOG.error("%s", error)
+        _tell_starter(f"error: {error}")
         sys.exit(f"sci: {error}")
 
 
@@ -210,7 +214,8 @@ def _listen(config: ServerConfig) -> socket.socket:
     try:
         return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise PortTaken(host=config.host, port=config.port, reason=error.strerror) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise PortTaken(host=config.host, port=config.port, reason=reason) from error
 
 
 def _allow_files(connections: int) -> None:
@@ -245,13 +250,12 @@ def _start_engine(make_server: Callable[[], WireServer]) -> None:
 def _replace_process(config_file: Path, inherited: socket.socket, *, screen: bool) -> None:
     os.dup2(inherited.fileno(), INHERITED, inheritable=True)
     os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
-    command = [sys.executable, "-m", "sloth_ci.server", str(config_file)]
+    command = [sys.executable, "-P", "-m", "sloth_ci.server", str(config_file)]
     os.execv(sys.executable, command if screen else [*command, "--quiet"])  # noqa: S606
 
 
-def _tell_ready(line: str) -> None:
-    """Say it in the log, and to the command that started a daemon and waits for this line."""
-    LOG.info("%s", line)
+def _tell_starter(line: str) -> None:
+    """Say it to the command that started a daemon and waits for this line."""
     waiting = os.environ.pop(READY_FD, None)
     if waiting is not None:
         with os.fdopen(int(waiting), "w", encoding="utf-8") as pipe:

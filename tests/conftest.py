@@ -90,7 +90,7 @@ def start_server(
     os.close(waiting)
     with os.fdopen(ready) as pipe:
         line = pipe.readline()
-    found = re.search(r"http://\S+", line)
+    found = re.search(r"https?://\S+", line)
     if not found:
         process.wait(PATIENCE)
         raise StartFailed(line or (folder / "screen.txt").read_text(), folder)

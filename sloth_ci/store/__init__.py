@@ -27,6 +27,7 @@ from sloth_ci.store.rows import (
     Origin,
     StoredApp,
     StoredBuild,
+    make_storable,
 )
 from sloth_ci.store.writer import Writer
 
@@ -73,10 +74,11 @@ class Store:
             os.close(self._guard)
             raise
         self._reader = reader.Reader(partial(connect, self._path))
+        self._watch = FileWatch(self._path, self._guard)
         self._writer = Writer(
             connection,
             clock=clock,
-            watch=FileWatch(self._path),
+            watch=self._watch,
             on_put_back=self._reader.reconnect,
         )
         self._retention = Retention(
@@ -190,19 +192,24 @@ class Store:
     # Records
 
     def write(self, record: LogRecord) -> None:
-        """Keep a record soon; records keep their order, and stand before a later `finish`."""
-        if self.keeps_records:
-            self._writer.append(
-                (
-                    record.app_id,
-                    record.build_id,
-                    record.logger,
-                    record.level,
-                    record.stream,
-                    record.timestamp,
-                    record.message,
-                )
+        """Keep a record soon; records keep their order, and stand before a later `finish`.
+
+        What a build says may have to wait for room; what an app says never waits.
+        """
+        if not self.keeps_records:
+            return
+        write = self._writer.offer if record.build_id is None else self._writer.append
+        write(
+            (
+                record.app_id,
+                record.build_id,
+                record.logger,
+                record.level,
+                record.stream,
+                record.timestamp,
+                make_storable(record.message),
             )
+        )
 
     def note_progress(self, *, build_id: int, completed: int) -> None:
         """Keep soon how many actions of a running build have completed."""
@@ -237,6 +244,7 @@ class Store:
         self._retention.close()
         self._writer.close()
         self._reader.close()
+        self._watch.close()
         os.close(self._guard)
         if self._temporary:
             self._temporary.cleanup()

@@ -1,12 +1,27 @@
-"""Records on their way to the disk: as many as memory bears, and a count of those beyond."""
+"""What waits to be written: changes, whose makers wait for them, and records, which come along."""
 
+import sqlite3
 from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
 from logging import WARNING
+from threading import Condition
+from time import monotonic
 from typing import Any
 
+from sloth_ci.errors import DatabaseUnavailable
 from sloth_ci.records import Logger
 
-#: More than this, in characters, holds up whoever appends.
+#: How long an appended row may wait for company, in seconds.
+BATCH_DELAY = 0.1
+BATCH_ROWS = 500
+#: Pause before rows that could not be written are tried again, in seconds.
+RETRY_DELAY = 0.5
+#: How long a change waits for its turn, a row for room, and the end for the last rows, in seconds.
+PATIENCE = 5.0
+#: More waiting rows than this, in characters, hold up whoever appends.
 LIMIT = 6_000_000
 #: What a row weighs beside its message.
 ROW_WEIGHT = 250
@@ -15,53 +30,174 @@ ROW_WEIGHT = 250
 Row = tuple[Any, ...]
 APP, BUILD, TIMESTAMP, MESSAGE = 0, 1, 5, 6
 
+Change = Callable[[sqlite3.Connection], Any]
+Waiting = tuple[Change, "Future[Any]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What goes into one transaction."""
+
+    rows: list[Row]
+    progress: dict[int, int]
+    changes: list[Waiting]
+
 
 class Backlog:
-    """Rows that wait; for one thread at a time."""
+    """Filled by many threads, emptied by one; rows only as many as memory bears."""
 
     def __init__(self) -> None:
+        self._changed = Condition()
+        self._changes: list[Waiting] = []
         self._rows: list[Row] = []
         self._weight = 0
+        self._progress: dict[int, int] = {}
         self._lost: Counter[tuple[int, int | None]] = Counter()
+        self._rows_due = 0.0
+        #: Since when nothing was written although there was something to write.
+        self._stands_since = 0.0
+        self._trouble = ""
+        self._end: float | None = None
 
-    def __len__(self) -> int:
-        return len(self._rows)
+    # For those who have something to write
+
+    def wait_for(self, change: Change) -> Any:
+        """What the change gives, once it was written.
+
+        Raises what it raises; DatabaseUnavailable when its turn does not come in time.
+        """
+        outcome: Future[Any] = Future()
+        waiting = (change, outcome)
+        with self._changed:
+            if self._end is not None:
+                raise DatabaseUnavailable(reason="it is closed")
+            self._changes.append(waiting)
+            self._changed.notify_all()
+        with suppress(TimeoutError):
+            outcome.exception(PATIENCE)
+        if not outcome.done():
+            self._withdraw(waiting)
+        return outcome.result()
+
+    def append(self, row: Row) -> None:
+        """Add a row; where too many wait, wait too, and lose it when that does not help."""
+        with self._changed:
+            while self._weight >= LIMIT and self._end is None and self._patience_left() > 0:
+                self._changed.wait(self._patience_left())
+            self._add(row, LIMIT)
+
+    def offer(self, row: Row) -> None:
+        """Add a row without waiting."""
+        with self._changed:
+            self._add(row, 2 * LIMIT)
+
+    def note_progress(self, build_id: int, completed: int) -> None:
+        """Add how many actions of a running build have completed."""
+        with self._changed:
+            self._progress[build_id] = completed
+
+    # For the one who writes
 
     @property
-    def is_full(self) -> bool:
-        """Whether no more of what builds print should come in now."""
-        return self._weight >= LIMIT
+    def has_changes(self) -> bool:
+        """Whether somebody waits for a change."""
+        return bool(self._changes)
 
-    @property
-    def is_overfull(self) -> bool:
-        """Whether nothing at all should come in now."""
-        return self._weight >= 2 * LIMIT
+    def wait(self) -> bool:
+        """Wait until it is time to write; False when it is time to end."""
+        with self._changed:
+            while not self._changes:
+                if self._end is None and not self._rows:
+                    self._changed.wait()
+                    continue
+                if self._end is not None and (self._is_empty() or monotonic() >= self._end):
+                    return False
+                rest = self._rows_due - monotonic()
+                if rest <= 0:
+                    return True
+                self._changed.wait(rest)
+            return True
 
-    def add(self, row: Row) -> None:
-        """Take one more in, at the end."""
+    def take(self, moment: float, *, limit: int | None = None) -> Group:
+        """All that waits, with at most `limit` changes, and a word for the rows that were lost."""
+        with self._changed:
+            taken = self._changes[:limit]
+            del self._changes[:limit]
+            rows = self._rows
+            rows += (_tell_loss(*whose, count, moment) for whose, count in self._lost.items())
+            self._lost.clear()
+            self._rows, self._weight = [], 0
+            progress, self._progress = self._progress, {}
+            return Group(rows, progress, _begin(taken))
+
+    def give_back(self, group: Group) -> None:
+        """Keep the group's rows and progress for the next time; its changes are lost."""
+        with self._changed:
+            self._rows = group.rows + self._rows
+            self._weight += sum(map(_weigh, group.rows))
+            self._progress = group.progress | self._progress
+
+    def note_success(self) -> None:
+        """Say that all that was taken is written."""
+        with self._changed:
+            self._trouble = ""
+            self._stands_since = monotonic()
+            self._changed.notify_all()
+
+    def note_trouble(self, reason: str) -> None:
+        """Say why nothing can be written now; rows come again after a pause."""
+        with self._changed:
+            self._trouble = reason
+            self._rows_due = monotonic() + RETRY_DELAY
+
+    def refuse(self) -> list[Waiting]:
+        """Take out all changes, which won't be made."""
+        with self._changed:
+            taken, self._changes = self._changes, []
+            return _begin(taken)
+
+    def end(self) -> None:
+        """Take nothing more; what waits gets a last moment."""
+        with self._changed:
+            self._end = monotonic() + PATIENCE
+            self._rows_due = 0.0
+            self._changed.notify_all()
+
+    def count_rows(self) -> int:
+        """How many rows wait or were lost."""
+        return len(self._rows) + self._lost.total()
+
+    def _withdraw(self, waiting: Waiting) -> None:
+        with self._changed:
+            if waiting[1].cancel():
+                self._changes.remove(waiting)
+                raise DatabaseUnavailable(reason=self._trouble or "it is busy")
+
+    def _add(self, row: Row, limit: int) -> None:
+        if self._weight >= limit:
+            self._lost[row[APP], row[BUILD]] += 1
+            return
         self._rows.append(row)
         self._weight += _weigh(row)
+        if len(self._rows) == 1:
+            now = monotonic()
+            self._rows_due = max(self._rows_due, now + BATCH_DELAY)
+            if not self._trouble:
+                self._stands_since = now
+            self._changed.notify_all()
+        elif len(self._rows) == BATCH_ROWS and not self._trouble:
+            self._rows_due = 0.0
+            self._changed.notify_all()
 
-    def lose(self, row: Row) -> None:
-        """Count one that can't be taken in."""
-        self._lost[row[APP], row[BUILD]] += 1
+    def _patience_left(self) -> float:
+        return self._stands_since + PATIENCE - monotonic()
 
-    def take(self, moment: float) -> list[Row]:
-        """Take all out, with a word in the place of those that were lost."""
-        rows = self._rows
-        rows += (_tell_loss(*whose, count, moment) for whose, count in self._lost.items())
-        self._rows, self._weight = [], 0
-        self._lost.clear()
-        return rows
+    def _is_empty(self) -> bool:
+        return not (self._rows or self._progress or self._lost)
 
-    def put_back(self, rows: list[Row]) -> None:
-        """Take in what was taken out, at its old place."""
-        self._rows = rows + self._rows
-        self._weight += sum(map(_weigh, rows))
 
-    def count(self) -> int:
-        """How many lines there are, lost ones included."""
-        return len(self._rows) + self._lost.total()
+def _begin(taken: Iterable[Waiting]) -> list[Waiting]:
+    return [one for one in taken if one[1].set_running_or_notify_cancel()]
 
 
 def _tell_loss(app_id: int, build_id: int | None, count: int, moment: float) -> Row:

@@ -9,7 +9,7 @@ from typing import Any
 from sloth_ci.builds import BuildStatus, Result
 from sloth_ci.errors import ListenPointTaken, QueueFull, Unavailable
 from sloth_ci.records import Logger
-from sloth_ci.store.rows import Accepted, Cause, Claimed, NewDelivery, Origin
+from sloth_ci.store.rows import Accepted, Cause, Claimed, NewDelivery, Origin, make_storable
 from sloth_ci.store.writer import INSERT_RECORD
 
 #: Tells the time of the change, when it is made.
@@ -103,7 +103,7 @@ def claim(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> Claimed | Non
     if row is None:
         return None
     db.execute(
-        "UPDATE builds SET status = 'running', started = ?,"
+        "UPDATE builds SET status = 'running', started = max(?, queued),"
         " first_record = (SELECT coalesce(max(id), 0) + 1 FROM records) WHERE id = ?",
         (now, row[0]),
     )
@@ -150,7 +150,7 @@ def _find_delivery(
     row = db.execute(
         "SELECT id, reason FROM deliveries WHERE app = ? AND delivery_id = ? AND received > ?"
         " ORDER BY id LIMIT 1",
-        (app_id, delivery.delivery_id, now - SAME_DELIVERY),
+        (app_id, make_storable(delivery.delivery_id), now - SAME_DELIVERY),
     ).fetchone()
     if row is None:
         return None
@@ -161,10 +161,11 @@ def _find_delivery(
 def _add_delivery(
     db: sqlite3.Connection, app_id: int, delivery: NewDelivery, now: float
 ) -> int | None:
+    texts = (delivery.delivery_id, delivery.event, delivery.address, delivery.reason)
     cursor = db.execute(
         "INSERT INTO deliveries (app, received, delivery_id, event, address, reason)"
         " VALUES (?, ?, ?, ?, ?, ?)",
-        (app_id, now, delivery.delivery_id, delivery.event, delivery.address, delivery.reason),
+        (app_id, now, *(None if text is None else make_storable(text) for text in texts)),
     )
     return cursor.lastrowid
 
@@ -197,8 +198,8 @@ def _end(
     sentence = result.status.describe(completed=result.completed, total=total)
     record = _record(db, app_id, build_id, result.status.level, sentence, now)
     db.execute(
-        "UPDATE builds SET status = ?, completed = ?, finished = ?, last_record = ?,"
-        " first_record = coalesce(first_record, ?) WHERE id = ?",
+        "UPDATE builds SET status = ?, completed = ?, finished = max(?, coalesce(started, queued)),"
+        " last_record = ?, first_record = coalesce(first_record, ?) WHERE id = ?",
         (result.status, result.completed, now, record, record, build_id),
     )
 

@@ -6,7 +6,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 from sloth_ci.errors import DatabaseRefused, DatabaseUnavailable
-from sloth_ci.store.schema import check_identity, migrate
+from sloth_ci.store.schema import APPLICATION_ID, check_identity, migrate
 
 #: How long a connection waits for somebody else's lock, in seconds.
 BUSY_TIMEOUT = 5.0
@@ -14,6 +14,8 @@ BUSY_TIMEOUT = 5.0
 WAL_LIMIT = 64 * 1024 * 1024
 #: What the lock file holds once there is a database to lose.
 _IN_USE = b"in use\n"
+#: What every SQLite file begins with.
+_MAGIC = b"SQLite format 3\0"
 
 
 def hold(path: Path) -> int:
@@ -42,13 +44,13 @@ def open_database(path: Path, guard: int) -> sqlite3.Connection:
     """
     try:
         _check_presence(path, guard)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
         connection = connect(path)
-        check_identity(connection, str(path))
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-        migrate(connection)
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
         os.pwrite(guard, _IN_USE, 0)
     except OSError as error:
         raise DatabaseRefused(path=path, reason=error.strerror) from error
@@ -58,38 +60,95 @@ def open_database(path: Path, guard: int) -> sqlite3.Connection:
 
 
 class FileWatch:
-    """Knows whether the file under the writing connection is still the one at its path.
+    """Knows whether the files under the writing connection are still those at its path.
 
-    SQLite goes on writing to a file that was deleted, and all of it would be gone with the process.
+    SQLite goes on writing to files that were deleted, and all of it would be gone with the
+    process. `guard` is the descriptor that `hold` gave.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, guard: int) -> None:
         self._path = path
-        self._known = _identity(path)
+        self._guard = guard
+        self._is_overwritten = False
+        self._learn()
 
     def is_gone(self) -> bool:
-        """Whether nothing is at the path any more.
+        """Whether the database or its write-ahead log is not at its path any more.
 
-        Raises DatabaseUnavailable when something else is there.
+        Raises DatabaseUnavailable when something else is there, or OSError.
         """
+        if _identity(Path(f"{self._path}.lock")) != _identity(self._guard):
+            self._hold_again()
         found = _identity(self._path)
-        if found is not None and found != self._known:
-            raise DatabaseUnavailable(reason=f"another file was put in the place of {self._path}")
-        return found is None
+        if found is None:
+            return True
+        if found != self._known:
+            raise DatabaseUnavailable(
+                reason=f"another file is in the place of {self._path}; put the right one back"
+            )
+        # Not to be doubted any more once seen: whatever is put there now, the log fits no more.
+        self._is_overwritten = self._is_overwritten or self._read_mark() not in self._marks
+        if self._is_overwritten:
+            raise DatabaseUnavailable(
+                reason=f"something else was written into {self._path};"
+                " stop the server and put a backup in its place with `sci restore`"
+            )
+        return _identity(self._log) is None
 
     def put_back(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         """Write what the connection still sees to the path again; gives a connection to that."""
-        os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        unfinished = self._path.with_name(f"{self._path.name}.unfinished")
+        unfinished.unlink(missing_ok=True)
         try:
-            connection.execute("VACUUM INTO ?", (str(self._path),))
-            new = connect(self._path)
-            new.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.Error:
-            self._path.unlink()
+            os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            connection.execute("VACUUM INTO ?", (str(unfinished),))
+            sync(unfinished)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
             raise
-        self._known = _identity(self._path)
+        # They belong to the old file; beside the new one they would be taken for its own.
+        for ending in ("-wal", "-shm"):
+            Path(f"{self._path}{ending}").unlink(missing_ok=True)
+        unfinished.rename(self._path)
+        sync(self._path.parent)
+        new = connect(self._path)
+        new.execute("PRAGMA journal_mode = WAL")
         connection.close()
+        os.close(self._file)
+        self._learn()
         return new
+
+    def close(self) -> None:
+        """Let go of the file; only when no connection is open any more.
+
+        (POSIX locks: whoever closes any descriptor of a file loses all locks on it.)
+        """
+        os.close(self._file)
+
+    @property
+    def _log(self) -> Path:
+        return Path(f"{self._path}-wal")
+
+    def _learn(self) -> None:
+        self._known = _identity(self._path)
+        self._file = os.open(self._path, os.O_RDONLY)
+        first = self._read_mark()
+        #: What the file may begin with; its number is in the log only, for a while.
+        self._marks = (first, (_MAGIC, APPLICATION_ID.to_bytes(4, "big")))
+
+    def _read_mark(self) -> tuple[bytes, bytes]:
+        head = os.pread(self._file, 72, 0)
+        return head[:16], head[68:72]
+
+    def _hold_again(self) -> None:
+        """Put our lock file back; another server must not come in where it is missing."""
+        try:
+            new = hold(self._path)
+        except DatabaseRefused as error:
+            raise DatabaseUnavailable(reason=error.details["reason"]) from error
+        os.dup2(new, self._guard, inheritable=False)
+        os.close(new)
+        os.pwrite(self._guard, _IN_USE, 0)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -101,10 +160,27 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def sync(path: Path) -> None:
+    """Wait until the file or folder is safe on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        found = path.stat()
-    except OSError:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    check_identity(connection, str(path))
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+    migrate(connection)
+
+
+def _identity(file: Path | int) -> tuple[int, int] | None:
+    try:
+        found = os.stat(file)  # noqa: PTH116  it may be a descriptor
+    except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
 

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from sloth_ci.errors import DatabaseRefused
-from sloth_ci.store.connections import connect, hold
+from sloth_ci.store.connections import connect, hold, sync
 from sloth_ci.store.schema import check_identity
 
 
@@ -28,9 +28,9 @@ def backup(database: Path, target: Path) -> None:
         finally:
             connection.close()
         check(unfinished)
-        _sync(unfinished)
+        sync(unfinished)
         unfinished.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     except (OSError, sqlite3.Error) as error:
         raise DatabaseRefused(path=target, reason=str(error)) from error
     finally:
@@ -81,11 +81,3 @@ def _set_aside(database: Path) -> Path | None:
         if part.exists():
             part.rename(f"{aside}{ending}")
     return aside
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

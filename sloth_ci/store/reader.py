@@ -54,11 +54,16 @@ class Reader:
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
-        if connection is None or self._mine.file != self._file:
-            self._mine.file = self._file
-            connection = self._mine.connection = self._connect()
+        file = self._file
+        if connection is None or self._mine.file != file:
+            new = self._connect()
             with self._lock:
-                self._all.append(connection)
+                self._all.append(new)
+                if connection is not None:
+                    self._all.remove(connection)
+                    connection.close()
+            self._mine.connection, self._mine.file = new, file
+            return new
         return connection
 
 

@@ -84,3 +84,8 @@ class StoredBuild:
     def touched(self) -> float:
         """When the build got the status it has in the history."""
         return self.queued if self.finished is None else self.finished
+
+
+def make_storable(text: str) -> str:
+    """The text; halves of characters, which JSON may hold and no database takes, are spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sloth_ci.builds import Limits
 from sloth_ci.config import AppConfig, parse_app
 from sloth_ci.errors import ConfigInvalid
 from sloth_ci.source import read
@@ -29,6 +30,8 @@ exec_timeout: 2.5
 timeout: 60
 stop_on_first_fail: yes
 max_output: 1.5M
+limits: {processes: 50, memory: 2G, cpu: 600, file_size: 500M, open_files: 1024}
+user: daemon
 rerun_interrupted: true
 extensions:
   my-logs: {module: logs, level: DEBUG}
@@ -53,6 +56,10 @@ def test_every_key_is_read() -> None:
     assert config.stop_on_first_fail
     assert config.rerun_interrupted
     assert config.max_output == 1_500_000
+    assert config.limits.granted == Limits(
+        processes=50, memory=2_000_000_000, cpu=600, file_size=500_000_000, open_files=1024
+    )
+    assert config.user == "daemon"
     assert config.extensions == {"my-logs": {"module": "logs", "level": "DEBUG"}}
 
 
@@ -68,6 +75,7 @@ def test_only_the_listen_point_is_needed() -> None:
     assert not config.stop_on_first_fail
     assert not config.rerun_interrupted
     assert config.max_output == 16_000_000
+    assert (config.limits.granted, config.user) == (Limits(), None)
 
 
 @pytest.mark.parametrize("alias", ["id", "name", "listen_point"])
@@ -131,6 +139,9 @@ BAD_VALUES = [
     ("max_output: -1", f"'max_output' {SIZE} '-1'"),
     ("max_output: ٣", f"'max_output' {SIZE} '٣'"),
     ("max_output: " + "9" * 5000, f"'max_output' {SIZE} '{'9' * 57}...'"),
+    ("limits: 100", "'limits' must be a mapping, not text"),
+    ("user: [a]", "'user' must be text, not a list"),
+    ("user: ''", "'user' must be text, not an empty text"),
     ("params: x", "'params' must be a mapping, not text"),
     ("env: [a]", "'env' must be a mapping, not a list"),
     ("extensions: logs", "'extensions' must be a mapping, not text"),
@@ -169,6 +180,25 @@ BAD_PARTS = [
         "'actions.0' must be a command, not a mapping (quote one that has ': ' in it)",
     ),
     ("actions:\n  - !critical [x]", 2, 5, "'actions.0' must be a command, not a list"),
+    (
+        "limits:\n  memroy: 1G",
+        2,
+        3,
+        "unknown key 'limits.memroy'. Did you mean 'memory'?",
+    ),
+    ("limits:\n  memory: lots", 2, 3, f"'limits.memory' {SIZE} 'lots'"),
+    (
+        "limits:\n  cpu: 0.5",
+        2,
+        3,
+        "'limits.cpu' must be a whole number from 1 to 1000000000, not '0.5'",
+    ),
+    (
+        "limits:\n  open_files: 3",
+        2,
+        3,
+        "'limits.open_files' must be a whole number from 16 to 1000000, not '3'",
+    ),
     (
         "params:\n  a-b: c",
         2,
@@ -282,7 +312,8 @@ def test_an_unknown_key_with_nothing_near_names_all() -> None:
     ((_, _, sentence),) = refusals(read_app, "listen_point: web\nzzz: 1")
     assert sentence == (
         "unknown key 'zzz'. Known keys: listen_point, provider, actions, params, env, work_dir,"
-        " exec_timeout, timeout, stop_on_first_fail, max_output, rerun_interrupted, extensions"
+        " exec_timeout, timeout, stop_on_first_fail, max_output, limits, user,"
+        " rerun_interrupted, extensions"
     )
 
 

@@ -66,8 +66,7 @@ class Stage:
         return json.loads(
             text.replace(str(self.folder), FOLDER),
             object_hook=lambda found: {
-                name: "varies" if name in VARYING else value
-                for name, value in found.items()
+                name: "varies" if name in VARYING else value for name, value in found.items()
             },
         )
 

@@ -138,7 +138,11 @@ def test_an_app_key_given_its_documented_default_changes_nothing(
         with pytest.raises(ConfigInvalid, match="missing"):
             load_app("actions: []", tmp_path)
         return
-    written = load_app(f"listen_point: x\n{name}: {quoted(default)[0]}\n", tmp_path)
+    section, _, key = name.rpartition(".")
+    line = f"{key}: {quoted(default)[0]}"
+    written = load_app(
+        f"listen_point: x\n{f'{section}: {{{line}}}' if section else line}\n", tmp_path
+    )
 
     assert written == load_app("listen_point: x\n", tmp_path)
 
@@ -149,7 +153,12 @@ def test_a_server_key_given_its_documented_default_changes_nothing(
 ) -> None:
     section, _, key = name.rpartition(".")
     if default == "needed":
-        others = {"login": "password: p", "password": "login: l"}[key]
+        others = {
+            "login": "password: p",
+            "password": "login: l",
+            "certificate": "key: k",
+            "key": "certificate: c",
+        }[key]
         with pytest.raises(ConfigInvalid, match="missing"):
             parse_server(f"{section}: {{{others}}}", base_dir=tmp_path)
         return

@@ -1,5 +1,6 @@
 """Backup, restore, and a file that vanishes under the server."""
 
+import shutil
 from pathlib import Path
 from stat import S_IMODE
 
@@ -127,3 +128,51 @@ def test_another_file_in_its_place_refuses_changes_until_it_is_gone(tmp_path: Pa
     add_app(store, "after")
     store.close()
     assert names(path) == ["before", "after"]
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm", "*"])
+def test_nothing_is_lost_whichever_of_the_files_is_deleted_under_the_server(
+    tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / "sloth.db"
+    store = Store(path)
+    add_app(store, "before")
+    assert len(store.apps()) == 1
+    for part in tmp_path.glob(f"sloth.db{ending}"):
+        part.unlink()
+    for number in range(50):
+        add_app(store, f"after-{number}")
+        assert len(store.apps()) == 2 + number
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    for part in tmp_path.glob("sloth.db*"):
+        shutil.copy(part, crashed)
+    assert len(names(crashed / "sloth.db")) == 51
+    store.close()
+    assert len(names(path)) == 51
+    check(path)
+
+
+def test_a_lock_file_that_was_deleted_still_keeps_a_second_server_off(tmp_path: Path) -> None:
+    path = tmp_path / "sloth.db"
+    store = Store(path)
+    (tmp_path / "sloth.db.lock").unlink()
+    add_app(store, "before")
+    with pytest.raises(DatabaseRefused, match="another server"):
+        Store(path)
+    store.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 1000])
+def test_a_file_written_over_in_place_takes_nothing_more(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "sloth.db"
+    store = Store(path)
+    add_app(store, "before")
+    right = path.read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(DatabaseUnavailable, match="something else was written"):
+        add_app(store, "after")
+    path.write_bytes(right)
+    with pytest.raises(DatabaseUnavailable, match="something else was written"):
+        add_app(store, "after")
+    store.close()

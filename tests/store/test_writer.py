@@ -1,14 +1,20 @@
 """The writer: commits in groups, keeps order, survives trouble."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
+from time import monotonic
 
 import pytest
 
 from sloth_ci.errors import DatabaseUnavailable, SlothError
-from sloth_ci.store.writer import MAX_WAITING_ROWS, Writer
+from sloth_ci.store import backlog
+from sloth_ci.store import writer as writer_module
+from sloth_ci.store.writer import Writer
+from tests.calls import wait_until
 
 SCHEMA = """
 CREATE TABLE records
@@ -30,17 +36,21 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
+def open_writer(path: Path) -> Writer:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    return Writer(connection)
+
+
 @pytest.fixture
 def writer(path: Path) -> Iterator[Writer]:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.05)
-    connection.execute("PRAGMA journal_mode = WAL")
-    writer = Writer(connection)
+    writer = open_writer(path)
     yield writer
     writer.close()
 
 
-def row(message: str) -> tuple[object, ...]:
-    return (1, None, 0, 20, None, 1.0, message)
+def row(message: str, build: int | None = None) -> tuple[object, ...]:
+    return (1, build, 0, 20, None, 1.0, message)
 
 
 def written(path: Path) -> list[str]:
@@ -115,17 +125,141 @@ def test_a_fault_in_one_change_does_not_touch_the_others(writer: Writer) -> None
     assert {str(one) for one in outcomes} == {"None", "fine", "<class 'ZeroDivisionError'>"}
 
 
-def test_a_locked_database_refuses_changes_but_loses_no_rows(writer: Writer, path: Path) -> None:
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog, "PATIENCE", 0.3)
+    monkeypatch.setattr(writer_module, "LOCK_WAIT", 0.05)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    writer.append(row("kept"))
-    with pytest.raises(DatabaseUnavailable, match="locked"):
-        writer.run(lambda db: db.execute("INSERT INTO builds VALUES (1, 0)"))
+    yield
     other.execute("ROLLBACK")
     other.close()
-    writer.run(lambda db: db.execute("INSERT INTO builds VALUES (2, 0)"))
+
+
+def insert(number: int) -> Callable[[sqlite3.Connection], object]:
+    return lambda db: db.execute("INSERT INTO builds VALUES (?, 0)", (number,)) and None
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_a_locked_database_refuses_changes_but_loses_no_rows(path: Path) -> None:
+    writer = open_writer(path)
+    with locked(path):
+        writer.append(row("kept"))
+        with pytest.raises(DatabaseUnavailable, match="locked"):
+            writer.run(insert(1))
+    writer.run(insert(2))
     assert written(path) == ["kept"]
     assert writer.run(lambda db: db.execute("SELECT id FROM builds").fetchall()) == [(2,)]
+    writer.close()
+
+
+def test_a_change_waits_for_a_lock_that_is_soon_gone(writer: Writer, path: Path) -> None:
+    with locked(path):
+        waiting = Thread(target=writer.run, args=[insert(1)])
+        waiting.start()
+        wait_until(lambda: writer._backlog.has_changes)
+    waiting.join()
+    assert writer.run(lambda db: db.execute("SELECT id FROM builds").fetchall()) == [(1,)]
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_a_change_that_was_refused_is_never_made_later(path: Path) -> None:
+    writer = open_writer(path)
+    with locked(path):
+        for number in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                writer.run(insert(number))
+    assert not writer._backlog.has_changes
+    assert writer.run(lambda db: db.execute("SELECT id FROM builds").fetchall()) == []
+    writer.close()
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_what_memory_can_not_hold_is_lost_and_counted_where_it_is_missing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "LIMIT", 10 * (backlog.ROW_WEIGHT + 1))
+    writer = open_writer(path)
+    with locked(path):
+        for number in range(8):
+            writer.append(row(str(number)))
+        wait_until(lambda: writer._trouble)
+        for number in range(8, 17):
+            writer.append(row(str(number % 10), build=1))
+    writer.flush()
+    writer.append(row("on", build=1))
+    writer.flush()
+    assert written(path) == [
+        *map(str, range(10)),
+        "[7 lines of the log were lost here: the database could not be written]",
+        "on",
+    ]
+    writer.close()
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_what_is_offered_never_waits_for_room(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog, "LIMIT", 1)
+    monkeypatch.setattr(backlog, "PATIENCE", 1000)
+    writer = open_writer(path)
+    with locked(path):
+        for number in range(3):
+            writer.offer(row(str(number)))
+        wait_until(lambda: writer._trouble)
+        writer.offer(row("3"))
+    writer.flush()
+    assert written(path)[0] == "0"
+    assert "lost here" in written(path)[-1]
+    writer.close()
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_the_end_does_not_wait_for_a_lock_and_says_what_was_lost(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = open_writer(path)
+    with locked(path):
+        writer.append(row("lost"))
+        writer.close()
+    assert "1 lines of apps' logs could not be written: database is locked" in caplog.text
+
+
+def test_a_row_that_no_database_takes_does_not_stop_the_rest(writer: Writer, path: Path) -> None:
+    writer.append(row("half a character: \ud800"))
+    wait_until(lambda: writer._trouble)
+    writer.append(row("next"))
+    writer.run(insert(1))
+    assert written(path) == ["next"]
+
+
+def test_a_change_that_breaks_a_rule_of_the_database_is_alone_with_it(writer: Writer) -> None:
+    writer.run(insert(1))
+    with pytest.raises(sqlite3.IntegrityError):
+        writer.run(insert(1))
+    writer.run(insert(2))
+    assert not writer._trouble
+
+
+def test_rows_are_not_tried_without_pause_while_the_disk_is_full(
+    writer: Writer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.run(insert(1))
+    writer._connection.execute("PRAGMA max_page_count = 4")
+    tries: list[float] = []
+    begin = writer._begin
+    monkeypatch.setattr(writer, "_begin", lambda: (tries.append(monotonic()), begin()))
+    for number in range(5000):
+        writer.append(row(str(number)))
+    wait_until(lambda: len(tries) >= 3)
+    pauses = [later - earlier for earlier, later in pairwise(tries[:3])]
+    assert min(pauses) >= backlog.RETRY_DELAY / 2
+    writer._connection.execute("PRAGMA max_page_count = 100000")
+    writer.flush()
+    assert len(written(path)) == 5000
 
 
 def test_a_full_disk_refuses_changes_and_works_again_after(writer: Writer, path: Path) -> None:
@@ -140,12 +274,15 @@ def test_a_full_disk_refuses_changes_and_works_again_after(writer: Writer, path:
     assert writer.run(lambda db: db.execute("SELECT id FROM builds").fetchall()) == [(1,), (2,)]
 
 
-def test_whoever_writes_too_fast_waits_and_nothing_is_lost(writer: Writer, path: Path) -> None:
-    for number in range(MAX_WAITING_ROWS * 2):
+def test_whoever_writes_too_fast_waits_and_nothing_is_lost(
+    writer: Writer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "LIMIT", 1000 * backlog.ROW_WEIGHT)
+    for number in range(20_000):
         writer.append(row(str(number)))
-        assert len(writer._rows) <= MAX_WAITING_ROWS
+        assert writer._backlog.count_rows() <= 1000
     writer.flush()
-    assert len(written(path)) == MAX_WAITING_ROWS * 2
+    assert written(path) == [str(number) for number in range(20_000)]
 
 
 def test_progress_is_written_with_the_next_commit(writer: Writer) -> None:
