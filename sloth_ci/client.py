@@ -1,8 +1,11 @@
 """A client of the API, in which a refusal is the same error the server raised."""
 
+import hashlib
 import json
+import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
@@ -33,11 +36,17 @@ class BadUrl(SlothError):
     """The server's address must be a URL such as http://127.0.0.1:8080, not '{url}'."""
 
 
+class BadCertificate(SlothError):
+    """The file '{file}' has no certificate in PEM form, or can't be read."""
+
+
 class Client:
     """Asks one server; a login in the URL counts when no other is given.
 
     `host` is sent as the Host header where the server knows itself by another name than the URL's;
-    `timeout` is in seconds.
+    `timeout` is in seconds. For HTTPS, `ca_file` has the authorities to trust instead of the
+    system's, and `certificate` is a file with the server's own, which is trusted by itself,
+    whatever name it is made out to; both are in PEM form.
     """
 
     def __init__(
@@ -48,8 +57,11 @@ class Client:
         timeout: float = 30.0,
         *,
         host: str = "",
+        ca_file: str = "",
+        certificate: str = "",
     ) -> None:
         parts = _split(url)
+        trust = _trust(ca_file, certificate) if parts.scheme == "https" else {}
         self._path = parts.path or "/"
         address = parts.netloc.rpartition("@")[2]
         #: The server's address, without a login.
@@ -72,6 +84,7 @@ class Client:
             timeout=urllib3.Timeout(connect=min(timeout, CONNECT_TIMEOUT), read=timeout),
             maxsize=1,
             block=True,
+            **trust,
         )
         self._pool.ConnectionCls = _counted(self._pool.ConnectionCls, self._count_connection)
         #: How many connections were made so far; one lives as long as the server keeps it.
@@ -180,6 +193,20 @@ def _split(url: str) -> SplitResult:
     if not usable or parts.query or parts.fragment:
         raise BadUrl(url=url)
     return parts
+
+
+def _trust(ca_file: str, certificate: str) -> dict[str, str]:
+    """What makes urllib3 believe that it talks to the right server."""
+    if not certificate:
+        return {"ca_certs": ca_file} if ca_file else {}
+    try:
+        # The first in the file is the server's own.
+        text = Path(certificate).read_text(encoding="ascii")
+        first = text[text.index(ssl.PEM_HEADER) :].partition(ssl.PEM_FOOTER)
+        data = ssl.PEM_cert_to_DER_cert("".join(first[:2]))
+    except (OSError, ValueError) as error:
+        raise BadCertificate(file=certificate) from error
+    return {"assert_fingerprint": hashlib.sha256(data).hexdigest(), "cert_reqs": "CERT_NONE"}
 
 
 def _pairs(params: Mapping[str, Value]) -> Iterator[tuple[str, str]]:

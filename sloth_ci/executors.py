@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from threading import Condition, Event, Thread
+from threading import Condition, Event, RLock, Thread
 from time import monotonic, sleep
 from typing import Protocol
 
@@ -46,7 +46,12 @@ class BuildRun:
         claimed = self._store.claim(app_id)
         if claimed is None:
             return False
-        made = self._make_build(app_id, claimed)
+        try:
+            made = self._make_build(app_id, claimed)
+        except Exception:  # noqa: BLE001  what is claimed must come to an end
+            SERVER_LOG.exception("Build %s could not be prepared", claimed.id)
+            self._finish(app_id, claimed.id, Result(BuildStatus.FAILED, 0), 0, halt)
+            return True
         if made is None:
             self._finish(app_id, claimed.id, Result(BuildStatus.CANCELLED, 0), 0, halt)
             return True
@@ -59,8 +64,8 @@ class BuildRun:
         while True:
             try:
                 self._store.finish(app_id=app_id, build_id=build_id, result=result, total=total)
-            except DatabaseUnavailable:
-                SERVER_LOG.exception("The end of build %s could not be written yet", build_id)
+            except DatabaseUnavailable as error:
+                SERVER_LOG.error("The end of build %s is not written yet: %s", build_id, error)
                 if halt.status is BuildStatus.INTERRUPTED:
                     return  # the next start finds it running, and says interrupted
                 sleep(RETRY_DELAY)
@@ -81,12 +86,17 @@ class ThreadExecutor:
     An app is either idle, in the line of apps with work, or served by one thread. `wake` during
     service is remembered, so no wake-up is lost. Apps take turns: after each build its app goes
     to the line's end.
+
+    One thread more is always there and starts the others, so that a system that gives no thread
+    now keeps nobody waiting, and is asked again.
     """
 
     def __init__(self, build_run: BuildRun, *, max_builds: int) -> None:
         self._build_run = build_run
         self._max_builds = max_builds
-        self._changed = Condition()
+        lock = RLock()
+        self._changed = Condition(lock)
+        self._lacking = Condition(lock)
         self._line: deque[int] = deque()
         #: Every app in the line or in service.
         self._known: set[int] = set()
@@ -96,6 +106,7 @@ class ThreadExecutor:
         self._idle = 0
         self._stopping = False
         self._stop_ordered = Event()
+        Thread(target=self._start_threads, name="executor-starter", daemon=True).start()
 
     def wake(self, app_id: int) -> None:
         """Say that the app may have a waiting build; returns at once."""
@@ -121,6 +132,7 @@ class ThreadExecutor:
             self._stop_ordered.set()
             self._line.clear()
             self._changed.notify_all()
+            self._lacking.notify_all()
             while self._running and monotonic() < deadline:
                 self._changed.wait(deadline - monotonic())
             for halt in self._running.values():
@@ -137,30 +149,55 @@ class ThreadExecutor:
     def _line_up(self, app_id: int) -> None:
         self._known.add(app_id)
         self._line.append(app_id)
-        if self._idle >= len(self._line):
+        if self._lacks_threads():
+            self._lacking.notify()
+        else:
             self._changed.notify()
-        elif self._threads < self._max_builds:
-            self._threads += 1
+
+    def _lacks_threads(self) -> bool:
+        return self._idle < len(self._line) and self._threads < self._max_builds
+
+    def _start_threads(self) -> None:
+        with self._changed:
+            while not self._stopping:
+                if not self._lacks_threads():
+                    self._lacking.wait()
+                elif not self._start_thread():
+                    self._lacking.wait(RETRY_DELAY)
+
+    def _start_thread(self) -> bool:
+        self._threads += 1
+        self._idle += 1
+        try:
             Thread(target=self._work, name="executor", daemon=True).start()
+        except (RuntimeError, MemoryError) as error:
+            self._threads -= 1
+            self._idle -= 1
+            SERVER_LOG.error("No thread for a build: %s", error)
+            return False
+        return True
 
     def _work(self) -> None:
         while (service := self._next_service()) is not None:
             app_id, halt = service
             more = self._serve(app_id, halt)
-            self._end_service(app_id, more=more)
             halt.close()
+            self._end_service(app_id, more=more)
 
     def _next_service(self) -> tuple[int, Halt] | None:
         with self._changed:
             deadline = monotonic() + LINGER
-            self._idle += 1
-            while not self._line and not self._stopping and monotonic() < deadline:
-                self._changed.wait(deadline - monotonic())
+            while not self._stopping and (self._line or monotonic() < deadline):
+                if not self._line:
+                    self._changed.wait(deadline - monotonic())
+                elif halt := _make_halt():
+                    self._idle -= 1
+                    app_id = self._line.popleft()
+                    self._running[app_id] = halt
+                    return app_id, halt
+                else:
+                    self._changed.wait(RETRY_DELAY)
             self._idle -= 1
-            if self._line:
-                app_id = self._line.popleft()
-                self._running[app_id] = Halt()
-                return app_id, self._running[app_id]
             self._threads -= 1
             self._changed.notify_all()
             return None
@@ -168,6 +205,10 @@ class ThreadExecutor:
     def _serve(self, app_id: int, halt: Halt) -> bool:
         try:
             return self._build_run.run_next(app_id, halt)
+        except DatabaseUnavailable as error:
+            SERVER_LOG.error("The next build of app %s could not be taken: %s", app_id, error)
+            self._stop_ordered.wait(RETRY_DELAY)
+            return True
         except Exception:  # noqa: BLE001  the store's trouble must not end the executor
             SERVER_LOG.exception("The next build of app %s could not be taken", app_id)
             self._stop_ordered.wait(RETRY_DELAY)
@@ -177,11 +218,21 @@ class ThreadExecutor:
         with self._changed:
             del self._running[app_id]
             self._known.discard(app_id)
+            self._idle += 1
             woken = app_id in self._woken_in_service
             self._woken_in_service.discard(app_id)
             if (more or woken) and not self._stopping:
                 self._line_up(app_id)
             self._changed.notify_all()
+
+
+def _make_halt() -> Halt | None:
+    """An order's means of delivery; None while the system gives no descriptor for it."""
+    try:
+        return Halt()
+    except OSError as error:
+        SERVER_LOG.error("A build can't be started: %s", error)
+        return None
 
 
 class ImmediateExecutor:

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING
@@ -24,6 +26,10 @@ _COLOURS = {
 }
 _COLOUR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
 _TAB_WIDTH = 4
+#: The level that has the colour of a finding's state.
+_LEVELS = {"ok": INFO, "warning": WARNING, "problem": ERROR, "not checked": DEBUG}
+#: Characters that a finding takes before its advice, and the least that are left for that.
+_FIRST_COLUMNS, _LEAST_WIDTH = 30, 30
 
 
 def printable(text: object) -> str:
@@ -47,6 +53,15 @@ def show_time(timestamp: float) -> str:
     return f"{datetime.fromtimestamp(timestamp):%Y-%m-%d %H:%M:%S}"
 
 
+def show_size(size: float) -> str:
+    """A number of bytes for people, such as 1.5 GB."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1_000:
+            return f"{size:.3g} {unit}"
+        size /= 1_000
+    return f"{size:.3g} GB" if size < 1_000 else f"{size / 1_000:.3g} TB"
+
+
 def wants_colours(stream: TextIO) -> bool:
     """Whether the stream is a terminal whose owner did not switch colours off (no-color.org)."""
     switched_off = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
@@ -56,8 +71,10 @@ def wants_colours(stream: TextIO) -> bool:
 class Painter:
     """Makes texts and tables of the API's values, coloured by level when asked to."""
 
-    def __init__(self, *, colours: bool) -> None:
+    def __init__(self, *, colours: bool, width: int = sys.maxsize) -> None:
         self._colours = colours
+        #: Characters of a line, where long texts are to be wrapped.
+        self._width = width
 
     def info(self, apps: Iterable[Record]) -> str:
         """A table of apps and their last builds."""
@@ -124,6 +141,18 @@ class Painter:
         ]
         return _table(rows, ["Timestamp", "Status", "Build", "Level"])
 
+    def findings(self, found: Iterable[Record]) -> str:
+        """A table of the doctor's findings, the long texts in several lines on a terminal."""
+        rows = [
+            [
+                printable(one["check"]),
+                self._paint(one["state"], _LEVELS.get(one["state"], WARNING)),
+                "\n".join(_wrap(printable(one["advice"]), self._width - _FIRST_COLUMNS)),
+            ]
+            for one in found
+        ]
+        return _table(rows, ["Check", "State", "Advice"])
+
     def line(self, record: Record) -> str:
         """One log record, as it is shown while its build runs; an action's output is plain."""
         printed = "stream" in record
@@ -142,6 +171,12 @@ def _table(rows: list[list[str]], heads: list[str]) -> str:
         rows, heads, tablefmt="simple", disable_numparse=True, preserve_whitespace=True
     )
     return "\n".join(line.rstrip() for line in table.splitlines())
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text, max(width, _LEAST_WIDTH), break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _build(record: Record) -> str:

@@ -11,7 +11,6 @@ from enum import Enum
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from types import FrameType
 
 import cherrypy
 from cherrypy.process.servers import ServerAdapter
@@ -51,6 +50,14 @@ class Order(Enum):
     STOP = "stop"
     RESTART = "restart"
     DRAINED = "drained"
+
+
+#: What the server does at a signal.
+ORDERS: dict[int, Order] = {
+    signal.SIGTERM: Order.STOP,
+    signal.SIGINT: Order.STOP,
+    signal.SIGHUP: Order.RESTART,
+}
 
 
 class Life:
@@ -148,11 +155,23 @@ class Life:
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def _listen_to_signals(self) -> None:
-        def tell(number: int, _frame: FrameType | None) -> None:
-            self._orders.put(Order.RESTART if number == signal.SIGHUP else Order.STOP)
+        """Take signals for orders.
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, tell)
+        Through a pipe: Python runs handlers on the main thread only, and does not wake it when
+        the system gave the signal to another one.
+        """
+        heard, told = os.pipe()
+        os.set_blocking(told, False)
+        for number in ORDERS:
+            signal.signal(number, lambda _number, _frame: None)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        Thread(target=self._hear, args=(heard,), name="signals", daemon=True).start()
+
+    def _hear(self, pipe: int) -> None:
+        while True:
+            for number in os.read(pipe, 64):
+                if order := ORDERS.get(number):
+                    self._orders.put(order)
 
 
 def serve(config_file: Path, *, screen: bool) -> None:

@@ -35,11 +35,17 @@ def send(
     login: tuple[str, str] | None = None,
     headers: dict[str, str] | None = None,
     body: bytes = b"",
+    source: str = "",
 ) -> Reply:
-    """Send one request on a connection of its own."""
+    """Send one request on a connection of its own, from the address `source` if that matters."""
     parts = urlsplit(url)
     assert parts.hostname
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(
+        parts.hostname,
+        parts.port,
+        timeout=PATIENCE,
+        source_address=(source, 0) if source else None,
+    )
     sent = dict(headers or {})
     if login:
         sent["Authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()

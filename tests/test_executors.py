@@ -7,6 +7,7 @@ from time import monotonic
 
 import pytest
 
+from sloth_ci import executors
 from sloth_ci.builds import (
     Action,
     Build,
@@ -44,6 +45,7 @@ class Stage:
         self.lock = Lock()
         self.build_run = BuildRun(store, Journal(store), self.make_build)
         self.gone: set[int] = set()
+        self.unprepared: set[int] = set()
 
     def add_app(self, name: str = "web") -> int:
         return self.store.add_app(listen_point=name, origin=Origin.API, config="", file=None)
@@ -56,6 +58,8 @@ class Stage:
     def make_build(self, app_id: int, claimed: Claimed):
         if app_id in self.gone:
             return None
+        if claimed.id in self.unprepared:
+            raise ZeroDivisionError
         actions = (Action(compile_template("true")),)
         return Build(claimed.id, app_id, f"app{app_id}", actions, claimed.params), self.run_action
 
@@ -146,6 +150,17 @@ class ExecutorContract:
         assert stage.status(build) is BuildStatus.CANCELLED
         assert stage.ran == []
 
+    def test_a_build_that_can_not_be_prepared_fails_and_the_next_one_runs(
+        self, executor, stage: Stage
+    ) -> None:
+        app_id = stage.add_app()
+        first, second = stage.queue(app_id), stage.queue(app_id)
+        stage.unprepared.add(first)
+        executor.wake(app_id)
+        stage.wait_until_final(first, second)
+        assert stage.status(first) is BuildStatus.FAILED
+        assert stage.status(second) is BuildStatus.COMPLETE
+
     def test_after_the_stop_nothing_starts_and_what_waits_stays(
         self, executor, stage: Stage
     ) -> None:
@@ -224,6 +239,37 @@ class TestThreadExecutor(ExecutorContract):
         stage.wait_until_final(*first, late)
         assert stage.ran == [first[0], late, *first[1:]]
         executor.stop(grace=0)
+
+    @pytest.mark.parametrize("missing", ["thread", "descriptor"])
+    def test_what_the_system_does_not_give_now_is_asked_for_again(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, missing: str
+    ) -> None:
+        monkeypatch.setattr(executors, "RETRY_DELAY", 0.01)
+        executor = ThreadExecutor(stage.build_run, max_builds=2)
+        refused, given = Event(), Event()
+
+        def refuse_until_given(real: Callable[..., object], error: Exception):
+            def give(*arguments: object, **options: object) -> object:
+                if given.is_set():
+                    return real(*arguments, **options)
+                refused.set()
+                raise error
+
+            return give
+
+        if missing == "thread":
+            refusal = refuse_until_given(Thread, RuntimeError("can't start new thread"))
+            monkeypatch.setattr(executors, "Thread", refusal)
+        else:
+            refusal = refuse_until_given(Halt, OSError(24, "Too many open files"))
+            monkeypatch.setattr(executors, "Halt", refusal)
+        build = stage.queue(stage.add_app())
+        executor.wake(1)
+        assert refused.wait(PATIENCE)
+        assert stage.status(build) is BuildStatus.QUEUED
+        given.set()
+        stage.wait_until_final(build)
+        executor.stop(grace=1)
 
     def test_a_wake_up_during_service_is_not_lost(
         self, executor: ThreadExecutor, stage: Stage

@@ -35,12 +35,13 @@ LAYERS = (
     "server",
     "client",
     "render",
+    "doctor",
     "cli",
     "__main__",
 )
 #: Outside libraries, and the only rooms, or modules of rooms, that may import them.
 ROOMS = {
-    "argon2": {"web.login"},
+    "argon2": {"web.login", "cli.passwords"},
     "cheroot": {"web"},
     "cherrypy": {"web", "server"},
     "cliar": {"cli"},

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sloth_ci import __version__
-from sloth_ci.cli import life
+from sloth_ci.cli import life, passwords, state
 from sloth_ci.cli.arguments import (
     LEFT_OUT,
     NO_WORDS,
@@ -18,7 +18,7 @@ from sloth_ci.cli.arguments import (
     read_pages,
     read_params,
 )
-from sloth_ci.cli.connection import Options, connect, find_config, read_settings
+from sloth_ci.cli.connection import Options, connect, find_config, read_database, read_settings
 from sloth_ci.cli.creating import create, unfold
 from sloth_ci.cli.first_steps import write_samples
 from sloth_ci.cli.following import follow, is_complete
@@ -71,8 +71,9 @@ class Sci(CommandLine):
         files = write_samples(Path(where))
         self._screen().show(
             {"files": [str(file) for file in files]},
-            f"Wrote {files[0]} (with a password of its own) and {files[1]}.\nNext:"
-            + ("" if where == "." else f"\n  cd {where}")
+            printable(f"Wrote {files[0]} (with a password of its own) and {files[1]}.")
+            + "\nNext:"
+            + ("" if where == "." else f"\n  cd {printable(where)}")
             + "\n  sci start                 # the server; it ends with Ctrl-C"
             "\n  sci trigger sample -w     # in another terminal",
         )
@@ -83,7 +84,7 @@ class Sci(CommandLine):
         file = find_config(self._options())
         if daemon or read_settings(file).daemon:
             line = life.start_detached(file)
-            self._screen().show({"started": line}, line)
+            self._screen().show({"started": line}, printable(line))
         else:
             life.run_server(file)
 
@@ -92,14 +93,14 @@ class Sci(CommandLine):
         """Stop the server, and wait until it is gone."""
         client = self._connect()
         life.stop(client, self._screen().warn)
-        self._screen().show({"running": False}, f"The server at {client.url} stopped.")
+        self._screen().show({"running": False}, printable(f"The server at {client.url} stopped."))
 
     @command()
     def restart(self) -> None:
         """Restart the server, and wait until it is back."""
         client = self._connect()
         life.restart(client, self._screen().warn)
-        self._screen().show({"running": True}, f"The server at {client.url} restarted.")
+        self._screen().show({"running": True}, printable(f"The server at {client.url} restarted."))
 
     @command("stat", "st")
     def status(self) -> None:
@@ -160,10 +161,10 @@ class Sci(CommandLine):
         build_id = client.trigger(listen_point, given)
         if not wait:
             self._screen().show(
-                {"build": build_id}, f"Build {build_id} of {listen_point} is queued."
+                {"build": build_id}, printable(f"Build {build_id} of {listen_point} is queued.")
             )
             return
-        self._screen().say(f"Build {build_id} of {listen_point}")
+        self._screen().say(printable(f"Build {build_id} of {listen_point}"))
         for record in follow(client, listen_point, build_id):
             self._screen().say(self._screen().painter.line(record))
             end = record
@@ -254,6 +255,46 @@ class Sci(CommandLine):
         version = client.call("version")
         self._screen().say(printable(f"server {version} at {client.url}"))
         self._screen().conclude({"client": __version__, "server": version, "url": client.url})
+
+    @command(about={"file": "where to; it must not be there yet"}, shown={"file": "FILE"})
+    def backup(self, file: str) -> None:
+        """Copy the server's state to a file, while builds run or not."""
+        saved = state.save(self._find_database(), Path(file))
+        self._screen().show(
+            {**saved._asdict(), "file": str(saved.file)}, printable(f"Saved {saved}.")
+        )
+
+    @command(about={"file": "a backup"}, shown={"file": "FILE"})
+    def restore(self, file: str) -> None:
+        """Put a backup in the place of the server's state; the server must not run."""
+        restored, aside = state.put_back(Path(file), self._find_database())
+        kept = f" What was there before is kept as {aside}." if aside else ""
+        self._screen().show(
+            {
+                **restored._asdict(),
+                "file": str(restored.file),
+                "kept": str(aside) if aside else None,
+            },
+            printable(f"Restored {restored}.{kept}"),
+        )
+
+    @command()
+    def doctor(self) -> None:
+        """Check the server's config, state and machine; the exit code is 1 for a problem."""
+        file = find_config(self._options())
+        found = state.examine(file, lambda: str(self._connect().call("version")))
+        self._screen().show(found, self._screen().painter.findings(found))
+        if any(one["state"] == "problem" for one in found):
+            self.exit_code = REFUSED
+
+    @command(name="hash-password")
+    def hash_password(self) -> None:
+        """Print the hash of a password, typed or from stdin, for the server's config."""
+        hashed = passwords.hash_password(passwords.ask_password())
+        self._screen().show({"hash": hashed}, hashed)
+
+    def _find_database(self) -> Path:
+        return read_database(find_config(self._options()))
 
     def _options(self) -> Options:
         return Options(config=self.global_args["config"], url=self.global_args["url"])

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from getpass import getpass
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,20 @@ from urllib.parse import urlsplit
 
 from sloth_ci.cli.arguments import WrongUsage
 from sloth_ci.client import Client
-from sloth_ci.errors import ConfigUnreadable, LoginRequired
+from sloth_ci.errors import ConfigUnreadable, LoginRequired, SlothError
+from sloth_ci.render import printable
 from sloth_ci.source import SourceProblem, read
 
 #: Looked for in this order when no file is named.
 DEFAULT_FILES = ("server.yml", "sloth.yml")
+DEFAULT_DATABASE = "sloth.db"
 _EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104  compared with, not listened on
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _HASH_PREFIX = "$argon2"
+
+
+class NoDatabase(SlothError):
+    """The server of {file} has no database ('paths: db: null'), so there is no state to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ class Settings:
     password: str | None = field(default="", repr=False)
     #: The name that the server wants to be called by, when it has a list of them.
     host: str = ""
+    #: The server's own certificate, a file; '' when it speaks plain HTTP.
+    certificate: str = ""
     daemon: bool = False
 
 
@@ -52,13 +62,15 @@ def connect(options: Options) -> Client:
     settings = _find_settings(options, url)
     login, password = _find_login(settings)
     if url:
-        client = Client(url, login, password or "")
+        meet = partial(Client, url, ca_file=os.environ.get("SLOTH_CA", ""))
     else:
         assert settings is not None
-        client = Client(settings.url, login, password or "", host=settings.host)
+        certificate = settings.certificate
+        meet = partial(Client, settings.url, host=settings.host, certificate=certificate)
+    client = meet(login, password or "")
     if not _can_ask() or (client.has_login and password is not None):
         return client
-    return _log_in(client, login=login, host=settings.host if settings and not url else "")
+    return _log_in(client, meet, login=login)
 
 
 def find_config(options: Options) -> Path:
@@ -89,16 +101,32 @@ def read_settings(file: Path) -> Settings:
     shown = "127.0.0.1" if host in _EVERY_ADDRESS else host
     shown = f"[{shown}]" if ":" in shown else shown
     login, password = _read_login(data, file)
+    tls = data.get("tls")
+    named = tls.get("certificate") if isinstance(tls, dict) else None
+    certificate = str(file.parent / Path(str(named)).expanduser()) if named else ""
     hosts = data.get("hosts") or []
     hosts = [hosts] if isinstance(hosts, str) else hosts
     return Settings(
         file=file,
-        url=f"http://{shown}:{data.get('port') or 8080}",
+        url=f"{'https' if certificate else 'http'}://{shown}:{data.get('port') or 8080}",
         login=login,
         password=password,
         host="" if not hosts or shown in hosts else str(hosts[0]),
+        certificate=certificate,
         daemon=str(data.get("daemon")).lower() in ("true", "yes", "on"),
     )
+
+
+def read_database(file: Path) -> Path:
+    """Where the config in that file has the server's database.
+
+    Raises ConfigUnreadable, or NoDatabase when it is switched off.
+    """
+    paths = _read_mapping(file).get("paths") or {}
+    name = paths.get("db", DEFAULT_DATABASE) if isinstance(paths, dict) else DEFAULT_DATABASE
+    if name is None:
+        raise NoDatabase(file=file)
+    return file.parent / Path(str(name)).expanduser()
 
 
 def _find_settings(options: Options, url: str) -> Settings | None:
@@ -132,17 +160,17 @@ def _can_ask() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _log_in(client: Client, *, login: str, host: str) -> Client:
+def _log_in(client: Client, meet: Callable[..., Client], *, login: str) -> Client:
     """The same client with a login from the terminal, if the server wants one."""
     if not login:
         try:
             client.call("version")
         except LoginRequired:
-            print(f"Login for {client.url}: ", end="", file=sys.stderr, flush=True)
+            print(printable(f"Login for {client.url}: "), end="", file=sys.stderr, flush=True)
             login = sys.stdin.readline().strip()
         else:
             return client
-    return Client(client.url, login, getpass(f"Password of {login}: "), host=host)
+    return meet(login, getpass(printable(f"Password of {login}: ")))
 
 
 def _read_mapping(file: Path) -> dict[str, Any]:

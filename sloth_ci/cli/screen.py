@@ -1,5 +1,6 @@
 """Where `sci` speaks: values and sentences to stdout, trouble to stderr, one line each."""
 
+import shutil
 import sys
 from typing import Any
 
@@ -10,7 +11,7 @@ class Screen:
     """Shows what a command has to say, to a person."""
 
     def __init__(self) -> None:
-        self.painter = Painter(colours=wants_colours(sys.stdout))
+        self.painter = Painter(colours=wants_colours(sys.stdout), width=_width())
 
     def show(self, value: Any, text: str) -> None:
         """Show a command's result: the value to a script, the text to a person."""
@@ -27,6 +28,11 @@ class Screen:
         """Tell on stderr what needs attention."""
         sys.stdout.flush()
         print(f"sci: {printable(sentence)}", file=sys.stderr, flush=True)
+
+
+def _width() -> int:
+    """The terminal's width; on a pipe a line is as long as it wants to be."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
 class JsonScreen(Screen):

@@ -28,7 +28,7 @@ from sloth_ci.shell.environment import (
 )
 from sloth_ci.shell.leftovers import Guardian, end_leftovers
 from sloth_ci.shell.limits import NOT_SET, limiting
-from sloth_ci.shell.offspring import become_subreaper
+from sloth_ci.shell.offspring import become_subreaper, own_life
 from sloth_ci.shell.output import Allowance, Output
 from sloth_ci.shell.process import NotStarted, start_shell
 from sloth_ci.shell.run import Run, describe_halt
@@ -65,6 +65,7 @@ class ShellRunner:
         # A server that is itself run by an action hands its own marker down with its actions'.
         self._outer_marker = own.get(MARKER, "")
         self._token = token or token_hex(8)
+        self._life = own_life()
         self._numbers = count(1)
         self._thread = _Thread()
 
@@ -88,7 +89,7 @@ class ShellRunner:
             return Outcome(OutcomeStatus.FAILED, f"Missing param: '{missing}'")
         # What may outlive its action may outlive the server, and is no leftover of it.
         kind = "d" if action.detach else ""
-        marker = f"{self._token}{kind}-{next(self._numbers)}."
+        marker = f"{self._token}{kind}-{self._life}-{next(self._numbers)}."
         try:
             running = self._running(build, position)
             shell = start_shell(

@@ -1,8 +1,10 @@
 """What is left of builds when their server is gone: found by the marker, and ended.
 
-Each action's environment holds a marker that begins with its server's token. The token belongs to
-the server's database, so whoever holds that database's lock knows: a process with this token that
-it didn't start itself was left behind. No process id is remembered, so no recycled one is killed.
+Each action's environment holds a marker that begins with its server's token and life. The token
+belongs to the server's database, so whoever holds that database's lock knows: a process with this
+token that it didn't start itself was left behind. The life is that of one server process, whose
+guardian may be late, when the next one has builds already. No process id of an action is
+remembered, so no recycled one is killed.
 """
 
 import os
@@ -10,17 +12,21 @@ import signal
 from contextlib import suppress
 
 from sloth_ci.shell.environment import MARKER
-from sloth_ci.shell.offspring import Sighting, environment_of, send_signal, sight_all
+from sloth_ci.shell.offspring import Sighting, environment_of, own_life, send_signal, sight_all
 
 #: Looks for processes at most so often: each may have started another one meanwhile.
 _ROUNDS = 50
 
 
-def end_leftovers(token: str) -> int:
-    """Kill every process of a build that carries the token; gives their number."""
+def end_leftovers(token: str, *, life: str = "") -> int:
+    """Kill every process of a build that carries the token; gives their number.
+
+    With a `life`, only those that the server of that life started.
+    """
+    wanted = f"{token}-{life}-" if life else f"{token}-"
     ended: set[tuple[int, int]] = set()
     for _ in range(_ROUNDS):
-        found = _find(token)
+        found = _find(wanted)
         if not found:
             break
         for sighting in found:
@@ -38,9 +44,10 @@ class Guardian:
 
     def __init__(self) -> None:
         waiting, self._pipe = os.pipe()
+        life = own_life()
         self._pid = os.fork()
         if self._pid == 0:
-            _guard(waiting, self._pipe)
+            _guard(waiting, self._pipe, life)
         os.close(waiting)
 
     def tell(self, token: str) -> None:
@@ -54,7 +61,7 @@ class Guardian:
             os.waitpid(self._pid, 0)
 
 
-def _guard(waiting: int, pipe: int) -> None:
+def _guard(waiting: int, pipe: int, life: str) -> None:
     """The life of the forked process: never returns."""
     try:
         os.close(pipe)
@@ -66,7 +73,7 @@ def _guard(waiting: int, pipe: int) -> None:
         while part := os.read(waiting, 1024):
             token += part
         if token:
-            end_leftovers(token.decode())
+            end_leftovers(token.decode(), life=life)
     finally:
         os._exit(0)
 
@@ -79,20 +86,20 @@ def _let_go_of_all_but(descriptor: int) -> None:
     os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX") if null < 65_536 else 65_536)
 
 
-def _find(token: str) -> list[Sighting]:
-    wanted = f"{MARKER}=".encode(), f"{token}-".encode()
+def _find(wanted: str) -> list[Sighting]:
+    name, part = f"{MARKER}=".encode(), wanted.encode()
     return [
         sighting
         for sighting in sight_all()
         # Session 0 is the kernel's own; none of an action's is ever in ours.
         if not sighting.zombie
         and sighting.session not in (0, os.getsid(0))
-        and _carries(sighting, *wanted)
+        and _carries(sighting, name, part)
     ]
 
 
-def _carries(sighting: Sighting, name: bytes, token: bytes) -> bool:
+def _carries(sighting: Sighting, name: bytes, part: bytes) -> bool:
     return any(
-        value.startswith(name) and token in value
+        value.startswith(name) and part in value
         for value in environment_of(sighting.pid).split(b"\0")
     )

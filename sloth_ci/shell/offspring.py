@@ -197,6 +197,12 @@ def sight_all() -> list[Sighting]:
     return [sighting for sighting in sightings if sighting]
 
 
+def own_life() -> str:
+    """What no other process ever has, as a text of letters, digits and `_`."""
+    own = _sight(os.getpid())
+    return f"{own.pid}_{own.started}" if own else str(os.getpid())
+
+
 def environment_of(pid: int) -> bytes:
     """The process's environment as it was started, b"" when it can't be seen."""
     patience = monotonic() + _REPLACING

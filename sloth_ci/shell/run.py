@@ -5,7 +5,7 @@ import signal
 from contextlib import ExitStack, suppress
 from time import monotonic
 
-from sloth_ci.builds import Halt, Limits, Outcome, OutcomeStatus
+from sloth_ci.builds import BuildStatus, Halt, Limits, Outcome, OutcomeStatus
 from sloth_ci.shell.limits import describe_limit
 from sloth_ci.shell.offspring import Offspring, Sighting, hold, send_signal
 from sloth_ci.shell.output import Output
@@ -14,6 +14,8 @@ from sloth_ci.shell.watch import Watch
 
 #: Seconds that what a finished action left behind has between TERM and KILL, at most.
 _LEFTOVER_GRACE = 0.5
+#: The same for what a stopping server interrupts: the server's own grace came before.
+_INTERRUPTED_GRACE = 1.0
 #: Processes waited for at once; each costs a descriptor meanwhile.
 _WAITED_FOR = 64
 #: Seconds that may pass, at most, between the making of a deadline and the action's start.
@@ -51,7 +53,7 @@ class Run:
         try:
             broken_off = self._follow(deadline, halt)
             if broken_off:
-                self._end_all(self._grace)
+                self._end_all(self._grace_after(halt))
             self._watch.drain()
             if detach:
                 self._offspring.adopted()
@@ -67,6 +69,11 @@ class Run:
         if broken_off:
             return _outcome(broken_off, describe_halt(halt), returned)
         return _describe_end(returned, self._limits)
+
+    def _grace_after(self, halt: Halt) -> float:
+        if halt.status is BuildStatus.INTERRUPTED:
+            return min(self._grace, _INTERRUPTED_GRACE)
+        return self._grace
 
     def _follow(self, deadline: float | None, halt: Halt) -> OutcomeStatus | None:
         """Pass output on until the shell ended by itself (None) or its time is over."""

@@ -142,7 +142,7 @@ class Store:
 
         Raises QueueFull, Unavailable or DatabaseUnavailable; then nothing was queued.
         """
-        return self._writer.run(
+        return self._writer.run_first(
             partial(
                 changes.accept,
                 app_id=app_id,
@@ -159,7 +159,9 @@ class Store:
 
     def claim(self, app_id: int) -> Claimed | None:
         """Take the app's oldest waiting build and mark it running; None when none waits."""
-        return self._writer.run(partial(changes.claim, app_id=app_id, clock=self._writer.moment))
+        return self._writer.run_first(
+            partial(changes.claim, app_id=app_id, clock=self._writer.moment)
+        )
 
     def finish(self, *, app_id: int, build_id: int, result: Result, total: int) -> None:
         """Give a running build its final status, behind all its records."""

@@ -17,6 +17,8 @@ from sloth_ci.records import Logger
 #: How long an appended row may wait for company, in seconds.
 BATCH_DELAY = 0.1
 BATCH_ROWS = 500
+#: Rows in one transaction at most: whoever hurries waits no longer than these take.
+MOST_ROWS = 1_000
 #: Pause before rows that could not be written are tried again, in seconds.
 RETRY_DELAY = 0.5
 #: How long a change waits for its turn, a row for room, and the end for the last rows, in seconds.
@@ -48,8 +50,11 @@ class Backlog:
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._changes: list[Waiting] = []
+        #: Each with the number of rows that must have been taken before it.
+        self._changes: list[tuple[int, Waiting]] = []
         self._rows: list[Row] = []
+        #: How many rows were taken, and not given back, since the start.
+        self._taken = 0
         self._weight = 0
         self._progress: dict[int, int] = {}
         self._lost: Counter[tuple[int, int | None]] = Counter()
@@ -62,22 +67,22 @@ class Backlog:
     # For those who have something to write
 
     def wait_for(self, change: Change) -> Any:
-        """What the change gives, once it was written.
+        """What the change gives, once it was written behind all rows there are.
 
         Raises what it raises; DatabaseUnavailable when its turn does not come in time.
         """
-        outcome: Future[Any] = Future()
-        waiting = (change, outcome)
         with self._changed:
-            if self._end is not None:
-                raise DatabaseUnavailable(reason="it is closed")
-            self._changes.append(waiting)
-            self._changed.notify_all()
-        with suppress(TimeoutError):
-            outcome.exception(PATIENCE)
-        if not outcome.done():
-            self._withdraw(waiting)
-        return outcome.result()
+            waiting = self._line_up(change, behind=self._taken + len(self._rows))
+        return self._await(waiting)
+
+    def hurry(self, change: Change) -> Any:
+        """What the change gives, once it was written, be it before rows that wait.
+
+        Raises what `wait_for` raises.
+        """
+        with self._changed:
+            waiting = self._line_up(change, behind=0)
+        return self._await(waiting)
 
     def append(self, row: Row) -> None:
         """Add a row; where too many wait, wait too, and lose it when that does not help."""
@@ -119,21 +124,22 @@ class Backlog:
             return True
 
     def take(self, moment: float, *, limit: int | None = None) -> Group:
-        """All that waits, with at most `limit` changes, and a word for the rows that were lost."""
+        """What waits the longest, with at most `limit` of the changes whose turn it is.
+
+        Behind the last row comes a word for those that were lost.
+        """
         with self._changed:
-            taken = self._changes[:limit]
-            del self._changes[:limit]
-            rows = self._rows
-            rows += (_tell_loss(*whose, count, moment) for whose, count in self._lost.items())
-            self._lost.clear()
-            self._rows, self._weight = [], 0
+            rows = self._take_rows(moment)
+            due = [waiting for behind, waiting in self._changes if behind <= self._taken][:limit]
+            self._drop(due)
             progress, self._progress = self._progress, {}
-            return Group(rows, progress, _begin(taken))
+            return Group(rows, progress, _begin(due))
 
     def give_back(self, group: Group) -> None:
         """Keep the group's rows and progress for the next time; its changes are lost."""
         with self._changed:
             self._rows = group.rows + self._rows
+            self._taken -= len(group.rows)
             self._weight += sum(map(_weigh, group.rows))
             self._progress = group.progress | self._progress
 
@@ -153,7 +159,8 @@ class Backlog:
     def refuse(self) -> list[Waiting]:
         """Take out all changes, which won't be made."""
         with self._changed:
-            taken, self._changes = self._changes, []
+            taken = [waiting for _behind, waiting in self._changes]
+            self._changes = []
             return _begin(taken)
 
     def end(self) -> None:
@@ -167,10 +174,42 @@ class Backlog:
         """How many rows wait or were lost."""
         return len(self._rows) + self._lost.total()
 
+    def _line_up(self, change: Change, *, behind: int) -> Waiting:
+        if self._end is not None:
+            raise DatabaseUnavailable(reason="it is closed")
+        waiting: Waiting = (change, Future())
+        self._changes.append((behind, waiting))
+        self._changed.notify_all()
+        return waiting
+
+    def _await(self, waiting: Waiting) -> Any:
+        outcome = waiting[1]
+        with suppress(TimeoutError):
+            outcome.exception(PATIENCE)
+        if not outcome.done():
+            self._withdraw(waiting)
+        return outcome.result()
+
+    def _take_rows(self, moment: float) -> list[Row]:
+        rows = self._rows[:MOST_ROWS]
+        del self._rows[:MOST_ROWS]
+        self._weight -= sum(map(_weigh, rows))
+        if self._rows:
+            self._rows_due = 0.0
+        else:
+            rows += (_tell_loss(*whose, count, moment) for whose, count in self._lost.items())
+            self._lost.clear()
+        self._taken += len(rows)
+        return rows
+
+    def _drop(self, taken: list[Waiting]) -> None:
+        outcomes = {outcome for _change, outcome in taken}
+        self._changes = [one for one in self._changes if one[1][1] not in outcomes]
+
     def _withdraw(self, waiting: Waiting) -> None:
         with self._changed:
             if waiting[1].cancel():
-                self._changes.remove(waiting)
+                self._drop([waiting])
                 raise DatabaseUnavailable(reason=self._trouble or "it is busy")
 
     def _add(self, row: Row, limit: int) -> None:

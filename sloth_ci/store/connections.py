@@ -14,6 +14,8 @@ BUSY_TIMEOUT = 5.0
 WAL_LIMIT = 64 * 1024 * 1024
 #: What the lock file holds once there is a database to lose.
 _IN_USE = b"in use\n"
+#: And once something else was seen in its place.
+_RUINED = b"ruined\n"
 #: What every SQLite file begins with.
 _MAGIC = b"SQLite format 3\0"
 
@@ -51,12 +53,17 @@ def open_database(path: Path, guard: int) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
-        os.pwrite(guard, _IN_USE, 0)
+        note_presence(guard)
     except OSError as error:
         raise DatabaseRefused(path=path, reason=error.strerror) from error
     except sqlite3.Error as error:
         raise DatabaseRefused(path=path, reason=str(error)) from error
     return connection
+
+
+def note_presence(guard: int) -> None:
+    """Remember that there is a sound database now."""
+    os.pwrite(guard, _IN_USE, 0)
 
 
 class FileWatch:
@@ -73,7 +80,7 @@ class FileWatch:
         self._learn()
 
     def is_gone(self) -> bool:
-        """Whether the database or its write-ahead log is not at its path any more.
+        """Whether one of the database's files is not at its path any more.
 
         Raises DatabaseUnavailable when something else is there, or OSError.
         """
@@ -86,14 +93,9 @@ class FileWatch:
             raise DatabaseUnavailable(
                 reason=f"another file is in the place of {self._path}; put the right one back"
             )
-        # Not to be doubted any more once seen: whatever is put there now, the log fits no more.
-        self._is_overwritten = self._is_overwritten or self._read_mark() not in self._marks
-        if self._is_overwritten:
-            raise DatabaseUnavailable(
-                reason=f"something else was written into {self._path};"
-                " stop the server and put a backup in its place with `sci restore`"
-            )
-        return _identity(self._log) is None
+        if self._is_overwritten or self._read_mark() not in self._marks:
+            self._refuse_overwritten()
+        return any(_identity(part) is None for part in self._parts)
 
     def put_back(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         """Write what the connection still sees to the path again; gives a connection to that."""
@@ -107,8 +109,8 @@ class FileWatch:
             unfinished.unlink(missing_ok=True)
             raise
         # They belong to the old file; beside the new one they would be taken for its own.
-        for ending in ("-wal", "-shm"):
-            Path(f"{self._path}{ending}").unlink(missing_ok=True)
+        for part in self._parts:
+            part.unlink(missing_ok=True)
         unfinished.rename(self._path)
         sync(self._path.parent)
         new = connect(self._path)
@@ -126,8 +128,8 @@ class FileWatch:
         os.close(self._file)
 
     @property
-    def _log(self) -> Path:
-        return Path(f"{self._path}-wal")
+    def _parts(self) -> tuple[Path, Path]:
+        return Path(f"{self._path}-wal"), Path(f"{self._path}-shm")
 
     def _learn(self) -> None:
         self._known = _identity(self._path)
@@ -148,7 +150,19 @@ class FileWatch:
             raise DatabaseUnavailable(reason=error.details["reason"]) from error
         os.dup2(new, self._guard, inheritable=False)
         os.close(new)
-        os.pwrite(self._guard, _IN_USE, 0)
+        note_presence(self._guard)
+
+    def _refuse_overwritten(self) -> None:
+        """Refuse for good: whatever is written there now, the write-ahead log fits it no more.
+
+        The next start must know it too, as this one's end writes that log into the file.
+        """
+        self._is_overwritten = True
+        os.pwrite(self._guard, _RUINED, 0)
+        raise DatabaseUnavailable(
+            reason=f"something else was written into {self._path};"
+            " stop the server and put a backup in its place with `sci restore`"
+        )
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -186,8 +200,14 @@ def _identity(file: Path | int) -> tuple[int, int] | None:
 
 
 def _check_presence(path: Path, guard: int) -> None:
-    was_in_use = os.pread(guard, len(_IN_USE), 0) == _IN_USE
-    if was_in_use and (not path.exists() or not path.stat().st_size):
+    mark = os.pread(guard, len(_IN_USE), 0)
+    if mark == _RUINED and path.exists():
+        raise DatabaseRefused(
+            path=path,
+            reason="something else was written into it while the server ran; put a backup in its"
+            f" place with `sci restore`, or delete {path} and {path}.lock to start afresh",
+        )
+    if mark and (not path.exists() or not path.stat().st_size):
         raise DatabaseRefused(
             path=path,
             reason="it was deleted or emptied since the last start; put a backup in its place with"

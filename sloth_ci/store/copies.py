@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from sloth_ci.errors import DatabaseRefused
-from sloth_ci.store.connections import connect, hold, sync
+from sloth_ci.store.connections import connect, hold, note_presence, sync
 from sloth_ci.store.schema import check_identity
 
 
@@ -49,6 +49,7 @@ def restore(source: Path, database: Path) -> Path | None:
     try:
         aside = _set_aside(database)
         backup(source, database)
+        note_presence(guard)
     finally:
         os.close(guard)
     return aside

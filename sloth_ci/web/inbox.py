@@ -13,6 +13,8 @@ LEAST_RATE = 32_000
 PIECE = 65_536
 #: Bytes of a chunked body, which can't say beforehand how large it becomes.
 MAX_CHUNKED = 4_000_000
+#: A smaller chunk counts as one of so many bytes: it takes as long.
+LEAST_CHUNK = 200
 GO_AHEAD = b"HTTP/1.1 100 Continue\r\n\r\n"
 #: Bytes of a line between chunks, and of all lines behind the last one.
 _MAX_LINE = 1_000
@@ -128,22 +130,19 @@ class Outbox:
         self._held = b""
 
     def write(self, data: bytes) -> int:
-        """Send this.
-
-        Raises OSError when it can't be, or takes too long.
-        """
+        """Send this, as `send` does, unless it is to be held."""
         if self._held == b"":
             self._held = data
             return len(data)
         held, self._held = self._held, None
-        self._send(held + data if held else data)
+        self.send(held + data if held else data)
         return len(data)
 
     def flush(self) -> None:
         """Send what waits."""
         held, self._held = self._held, None
         if held:
-            self._send(held)
+            self.send(held)
 
     def send_at_once(self, data: bytes) -> bool:
         """Send this without waiting; False when that can't be done."""
@@ -153,7 +152,11 @@ class Outbox:
         except OSError:
             return False
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Send this, whatever is held back.
+
+        Raises OSError when it can't be, or takes too long.
+        """
         deadline = monotonic() + GRACE + len(data) / LEAST_RATE
         unsent = memoryview(data)
         while unsent:
@@ -183,7 +186,7 @@ class Body:
         Raises RequestTimeout.
         """
         if self._outbox and self._left > len(self._inbox.arrived):
-            self._outbox.write(GO_AHEAD)
+            self._outbox.send(GO_AHEAD)
         self._outbox = None
         data = self._inbox.take(self._left if size < 0 else min(size, self._left))
         self._left -= len(data)
@@ -214,7 +217,7 @@ class ChunkedBody:
         Raises RequestTimeout, BadBody, or BodyTooLarge beyond `MAX_CHUNKED`.
         """
         if self._outbox:
-            self._outbox.write(GO_AHEAD)
+            self._outbox.send(GO_AHEAD)
             self._outbox = None
         pieces: list[bytes] = []
         left = MAX_CHUNKED + 1 if size < 0 else size
@@ -240,7 +243,7 @@ class ChunkedBody:
         if not 0 < len(text) <= 8 or text.strip(b"0123456789abcdefABCDEF"):
             raise BadBody(wanted="chunked as its header says", reason="a chunk has no size")
         self._chunk = int(text, 16)
-        self._size += self._chunk
+        self._size += max(self._chunk, LEAST_CHUNK)
         if self._size > MAX_CHUNKED:
             raise BodyTooLarge(limit=MAX_CHUNKED)
         if not self._chunk:

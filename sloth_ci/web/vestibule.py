@@ -7,26 +7,23 @@ are the exception. The answering thread reads them, and only a few are read at a
 
 import errno
 import logging
+import math
 import selectors
 import socket
-from collections import deque
 from collections.abc import Callable
-from enum import Enum, auto
 from threading import Lock
 from time import monotonic, sleep
-from typing import Protocol
 
 from sloth_ci.errors import BadRequest, RequestTimeout, SlothError, Unavailable
 from sloth_ci.web.head import Head
-from sloth_ci.web.inbox import GO_AHEAD, PIECE, Inbox, Outbox
+from sloth_ci.web.inbox import GO_AHEAD, PIECE, Inbox
+from sloth_ci.web.seats import Seats
+from sloth_ci.web.visitor import Stage, Visitor
 
 LOG = logging.getLogger("sloth_ci.web")
 
 #: Bytes of a body that are waited for here.
 WHOLE = 65_536
-#: Larger or chunked bodies that are read at the same time, and seconds that others wait for that.
-LARGE_AT_ONCE = 4
-LARGE_PATIENCE = 60.0
 #: Seconds that a connection is kept for a next request.
 IDLE = 10.0
 #: Seconds for a refused client to stop sending and to read why it was refused.
@@ -39,54 +36,12 @@ _BURST = 64
 _NO_MORE_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class Stage(Enum):
-    """What the vestibule waits for."""
-
-    GREETING = auto()  # the TLS handshake
-    ARRIVING = auto()  # a whole request
-    IDLE = auto()  # the first byte of another request
-    LEAVING = auto()  # the end of a client that was refused
-
-
-class Visitor(Protocol):
-    """What the vestibule knows of a connection."""
-
-    socket: socket.socket
-    rfile: Inbox
-    wfile: Outbox
-    stage: Stage
-    #: When patience ends, by the monotonic clock; in ARRIVING the inbox knows.
-    deadline: float
-    #: The request's head, once it has arrived.
-    head: Head | None
-    #: The go-ahead for its body was sent.
-    went_ahead: bool
-    #: It waits in the selector; it has one of the places for large bodies.
-    waiting: bool
-    seated: bool
-
-    def greet(self) -> int:
-        """Go on with the handshake; the selector event to wait for, 0 when done. OSError."""
-
-    def read_head(self) -> Head | None:
-        """The head, None while it isn't whole. Raises BadRequest or HeadTooLarge."""
-
-    def tell(self, error: SlothError) -> None:
-        """Send why the request is refused, if that can be done at once."""
-
-    def end_sending(self) -> None:
-        """Let the client see the end of what it gets. Raises OSError."""
-
-    def cut(self) -> None:
-        """End the connection now."""
-
-
 class Vestibule:
     """Keeps connections until there is something to answer.
 
     `admit` makes a visitor of an accepted socket, or turns it away. `hand_over` gives one to the
-    threads that answer, who give it back by `put` or `see_out`. At every moment a visitor belongs
-    either to the selector here or to one thread. It stands where cheroot has its ConnectionManager.
+    threads that answer, who give it back by `put` or `see_out`. It stands where cheroot has its
+    ConnectionManager.
     """
 
     #: Cheroot asks before it keeps a connection; we count them all, not these.
@@ -106,8 +61,8 @@ class Vestibule:
         self._hand_over = hand_over
         self._selector = selectors.DefaultSelector()
         self._lock = Lock()
-        self._large: deque[Visitor] = deque()
-        self._seats = LARGE_AT_ONCE
+        self._seats = Seats()
+        self._looks_at = 0.0
         self._serving = False
         self._is_closed = False
         self._accepts_from = 0.0
@@ -148,8 +103,7 @@ class Vestibule:
             visitor.cut()
         with self._lock:
             self._is_closed = True
-            large, self._large = self._large, deque()
-        for visitor in large:
+        for visitor in self._seats.dismiss(now=math.inf):
             visitor.cut()
         self._selector.close()
         self._woken.close()
@@ -184,16 +138,9 @@ class Vestibule:
 
     def give_up_seat(self, visitor: Visitor) -> None:
         """Let the next large body be read when this visitor had one."""
-        if not visitor.seated:
-            return
-        visitor.seated = False
-        with self._lock:
-            follower = self._large.popleft() if self._large else None
-            if follower is None:
-                self._seats += 1
-                return
-        follower.seated = True
-        self._hand_over(follower)
+        follower = self._seats.leave(visitor)
+        if follower:
+            self._hand_over(follower)
 
     # Arrivals
 
@@ -280,7 +227,8 @@ class Vestibule:
             self._hand_over(visitor)
         elif self._is_large(visitor.head, inbox):
             self._forget(visitor)
-            self._seat(visitor)
+            if self._seats.take(visitor):
+                self._hand_over(visitor)
         else:
             self._wait_for_body(visitor, visitor.head)
 
@@ -315,16 +263,6 @@ class Vestibule:
                 return
         self._keep(visitor)
 
-    def _seat(self, visitor: Visitor) -> None:
-        visitor.deadline = monotonic() + LARGE_PATIENCE
-        with self._lock:
-            if not self._seats:
-                self._large.append(visitor)
-                return
-            self._seats -= 1
-        visitor.seated = True
-        self._hand_over(visitor)
-
     # Departures
 
     def _refuse(self, visitor: Visitor, error: SlothError) -> None:
@@ -333,6 +271,9 @@ class Vestibule:
         self.see_out(visitor)
 
     def _look_at_clock(self, now: float) -> None:
+        if now < self._looks_at:
+            return
+        self._looks_at = now + TICK
         if not self._is_accepting and self._ends_at is None and now >= self._accepts_from:
             self._selector.register(self._listening, selectors.EVENT_READ)
             self._is_accepting = True
@@ -345,14 +286,7 @@ class Vestibule:
             else:
                 self._forget(visitor)
                 visitor.cut()
-        self._look_at_large(now)
-
-    def _look_at_large(self, now: float) -> None:
-        late = []
-        with self._lock:
-            while self._large and self._large[0].deadline <= now:
-                late.append(self._large.popleft())
-        for visitor in late:
+        for visitor in self._seats.dismiss(now=now):
             self._refuse(visitor, Unavailable(reason="too many large requests came at once"))
 
     def _is_over(self) -> bool:

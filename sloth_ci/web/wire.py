@@ -17,7 +17,8 @@ from sloth_ci.errors import BadRequest, SlothError, Unavailable
 from sloth_ci.web.crowd import Crowd
 from sloth_ci.web.head import END, Head, find_head, read_head
 from sloth_ci.web.inbox import GRACE, PIECE, Body, ChunkedBody, Inbox, Outbox
-from sloth_ci.web.vestibule import LOG, Stage, Vestibule
+from sloth_ci.web.vestibule import LOG, Vestibule
+from sloth_ci.web.visitor import Stage
 from sloth_ci.web.wsgi import note_refusal, render_raw
 
 

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,11 +51,15 @@ class Person:
 
     def sci(self, *words: str, env: dict[str, str] | None = None) -> Done:
         """Run `sci` on a pipe, with nobody to ask."""
+        return self.pipe("", *words, env=env)
+
+    def pipe(self, typed: str, *words: str, env: dict[str, str] | None = None) -> Done:
+        """Run `sci` on a pipe that this text comes from."""
         done = subprocess.run(
             [*SCI, *words],
             cwd=self.folder,
             env=self.env(**(env or {})),
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -90,19 +95,20 @@ class Person:
         os.close(theirs)
         shown = ""
         waiting = dict(answers or {})
+        decoder = getincrementaldecoder("utf-8")()
         while chunk := _read(terminal):
-            shown += chunk
+            shown += decoder.decode(chunk)
             for question in [one for one in waiting if one in shown]:
                 os.write(terminal, (waiting.pop(question) + "\n").encode())
         os.close(terminal)
         return Done(process.wait(PATIENCE), shown.replace("\r\n", "\n"))
 
 
-def _read(terminal: int) -> str:
+def _read(terminal: int) -> bytes:
     try:
-        return os.read(terminal, 65_536).decode()
+        return os.read(terminal, 65_536)
     except OSError:
-        return ""  # the other end is closed, which Linux calls an error
+        return b""  # the other end is closed, which Linux calls an error
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ COMMANDS = (
     *("init", "start", "stop", "restart", "status", "stat", "st", "create", "add", "remove", "rm"),
     *("del", "trigger", "run", "fire", "info", "list", "ls", "logs", "lg", "history", "hist"),
     *("builds", "reload", "update", "up", "bind", "version"),
+    *("backup", "restore", "doctor", "hash-password"),
 )
 
 
@@ -88,7 +89,7 @@ def test_the_help_names_every_command_with_its_aliases(person: Person) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_there_for(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    assert re.match(r"usage: sci [a-z]+ \[-h\]", capsys.readouterr().out)
+    assert re.match(r"usage: sci [a-z-]+ \[-h\]", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("word", ["-v", "--version"])

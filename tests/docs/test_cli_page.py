@@ -31,7 +31,7 @@ class Help:
 
     def commands(self) -> dict[str, list[str]]:
         """The commands with their aliases."""
-        lines = re.findall(r"^    ([a-z]+)(?: \(([^)]+)\))?(?:\s|$)", self(), re.MULTILINE)
+        lines = re.findall(r"^    ([a-z-]+)(?: \(([^)]+)\))?(?:\s|$)", self(), re.MULTILINE)
         return {name: aliases.split(", ") if aliases else [] for name, aliases in lines}
 
     def options(self, *words: str) -> set[str]:

@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 
-from sloth_ci.builds import Action, Build, Halt, Outcome
+from sloth_ci.builds import Action, Build, Halt, Limits, Outcome
 from sloth_ci.masking import Mask
 from sloth_ci.records import Stream
 from sloth_ci.shell import ShellRunner, become_subreaper
@@ -86,6 +86,8 @@ class Bench:
         exec_timeout: float | None = None,
         max_output: int = 16_000_000,
         secrets: tuple[str, ...] = (),
+        limits: Limits | None = None,
+        user: str | None = None,
     ) -> Build:
         return Build(
             id=7,
@@ -98,6 +100,8 @@ class Bench:
             exec_timeout=exec_timeout,
             max_output=max_output,
             mask=Mask(secrets),
+            limits=limits or Limits(),
+            user=user,
         )
 
     def run(self, build: Build, *, position: int = 0, within: float | None = PATIENCE) -> Outcome:

@@ -168,6 +168,7 @@ def test_a_file_written_over_in_place_takes_nothing_more(tmp_path: Path, content
     path = tmp_path / "sloth.db"
     store = Store(path)
     add_app(store, "before")
+    backup(path, tmp_path / "copy.db")
     right = path.read_bytes()
     path.write_bytes(content)
     with pytest.raises(DatabaseUnavailable, match="something else was written"):
@@ -176,3 +177,7 @@ def test_a_file_written_over_in_place_takes_nothing_more(tmp_path: Path, content
     with pytest.raises(DatabaseUnavailable, match="something else was written"):
         add_app(store, "after")
     store.close()
+    with pytest.raises(DatabaseRefused, match="something else was written"):
+        Store(path)
+    assert restore(tmp_path / "copy.db", path)
+    assert names(path) == ["before"]

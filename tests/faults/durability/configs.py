@@ -49,7 +49,8 @@ def fight_over_listen_point(scale: Scale, folder: Path) -> Finding:
         not (stale or unfounded or fight.faults or traces or left) and all(done.values()),
         f"{duration} s: {', '.join(f'{number} × {doing}' for doing, number in done.items())};"
         f" {sum(fight.faults.values())} faults, {traces} tracebacks, {stale} builds under a removed"
-        f" app's config, {unfounded} cancelled without a removal, {left} threads left (seed {SEED})",
+        f" app's config, {unfounded} cancelled without a removal, {left} threads left"
+        f" (seed {SEED})",
     )
 
 
@@ -164,7 +165,7 @@ class Fight:
 
 #: Broken configs; what is wrong with each is in its line 3.
 BROKEN = (
-    "listen_point: web\nactions:\n  - [\n",
+    "listen_point: web\nactions:\n  - ]\n",
     "listen_point: web\nactions: [echo bad]\nacktions: []\n",
     "listen_point: web\nactions: [echo bad]\ntimeout: soon\n",
     "listen_point: web\nactions:\n  - sh -c {x}\n",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,15 +45,19 @@ def stop_under_builds(scale: Scale, folder: Path) -> Finding:
     """Stop servers with builds that end in time, that don't, and that ignore TERM."""
     rounds = scale.pick(short=1, full=5)
     dice = Random(SEED)
-    ends = [_end_in_time(_folder(folder, "in-time", n), scale, dice) for n in range(rounds)]
-    late = [
-        _end_by_force(_folder(folder, "by-force", n), config="stop_grace: 1", signals=1)
-        for n in range(rounds)
-    ]
-    twice = [
-        _end_by_force(_folder(folder, "twice", n), config="stop_grace: 30", signals=2)
-        for n in range(rounds)
-    ]
+    ends: list[Ending] = []
+    late: list[Ending] = []
+    twice: list[Ending] = []
+    for number in range(rounds):
+        delay = dice.uniform(0, 1)
+        # Three servers that mostly wait, at the same time.
+        with ThreadPoolExecutor(3) as pool:
+            in_time = pool.submit(_end_in_time, _folder(folder, "in-time", number), scale, delay)
+            by_grace = pool.submit(_end_by_force, _folder(folder, "grace", number), 1, 1)
+            by_signal = pool.submit(_end_by_force, _folder(folder, "twice", number), 30, 2)
+        ends.append(in_time.result())
+        late.append(by_grace.result())
+        twice.append(by_signal.result())
     slowest = max(one.slowest for one in ends)
     slow_late, slow_twice = (max(one.slowest for one in all_) for all_ in (late, twice))
     faults = [fault for one in (*ends, *late, *twice) for fault in one.faults]
@@ -86,14 +91,14 @@ def _folder(folder: Path, name: str, number: int) -> Path:
     return made
 
 
-def _end_in_time(folder: Path, scale: Scale, dice: Random) -> Ending:
-    """SIGTERM with a build of each app running and one waiting."""
-    length = scale.pick(short=1, full=2)
+def _end_in_time(folder: Path, scale: Scale, delay: float) -> Ending:
+    """SIGTERM with a build of each app running and one waiting; `delay` is a part of a build."""
+    length = scale.pick(short=5, full=20) / 10
     with Stage(folder, config="stop_grace: 30\nmax_builds: 4") as stage:
         api = stage.api
         running = _run(stage, f"sleep {length}")
         waiting = [api.trigger(app) for app in APPS]
-        pause(dice.uniform(0, length / 2))
+        pause(delay * length / 2)
         stage.running.signal(signal.SIGTERM)
         answers = _trigger_until_gone(api)
         code, gone = stage.running.wait(), time()
@@ -116,7 +121,7 @@ def _end_in_time(folder: Path, scale: Scale, dice: Random) -> Ending:
 def _run(stage: Stage, command: str) -> list[int]:
     """A running build of each app."""
     for app in APPS:
-        stage.api.create(f"listen_point: {app}\nactions: [\"{command}\"]\n")
+        stage.api.create(f'listen_point: {app}\nactions: ["{command}"]\n')
     builds = [stage.api.trigger(app) for app in APPS]
     wait_until(lambda: list(stage.statuses().values()).count("running") == len(APPS))
     return builds
@@ -133,10 +138,10 @@ def _trigger_until_gone(api: Api) -> list[int]:
         pause(0.02)
 
 
-def _end_by_force(folder: Path, *, config: str, signals: int) -> Ending:
+def _end_by_force(folder: Path, grace: int, signals: int) -> Ending:
     """SIGTERM to a server whose builds have no end, and half of them ignore TERM."""
     mark = f"FAULT_MARK={folder.name}-{folder.parent.name}-{os.getpid()}"
-    with Stage(folder, config=f"{config}\nmax_builds: 4") as stage:
+    with Stage(folder, config=f"stop_grace: {grace}\nmax_builds: 4") as stage:
         try:
             stubborn = "[ $SLOTH_BUILD -gt 2 ] && trap '' TERM"
             running = _run(stage, f"export {mark}; {stubborn}; sleep 1000 & sleep 1000; sleep 1000")

@@ -5,9 +5,13 @@ import os
 import signal
 import struct
 import sys
+from collections import Counter
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 from sloth_ci.shell.offspring import Sighting, send_signal
 from tests.calls import wait_until
@@ -15,6 +19,7 @@ from tests.faults.durability.stage import end
 
 #: clone3(2), the same number on every architecture.
 _CLONE3 = 435
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class Recycling:
@@ -25,6 +30,7 @@ class Recycling:
         self.kind = "processes with a recycled id"
 
     def __enter__(self) -> Self:
+        _adopt_orphans(True)
         return self
 
     def __exit__(
@@ -34,9 +40,8 @@ class Recycling:
         trace: TracebackType | None,
     ) -> None:
         end(self._innocent)
-        for pid in self._innocent:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        _reap(self._innocent | _adopted_zombies())
+        _adopt_orphans(False)
 
     @property
     def trials(self) -> int:
@@ -45,11 +50,14 @@ class Recycling:
 
     def replace(self, pids: set[int], count: int) -> None:
         """Kill so many of these and start innocent ones in their place."""
-        chosen = sorted(pids)[:count]
-        end(set(chosen))
-        for pid in chosen:
-            wait_until(lambda pid=pid: not _exists(pid))  # type: ignore[misc]
-            self._innocent.add(self._start(pid))
+        groups = {pid: os.getpgid(pid) for pid in pids}
+        sizes = Counter(groups.values())
+        # The id of a group that has other members stays in use.
+        free = [pid for pid, group in groups.items() if group != pid or sizes[pid] == 1]
+        chosen = set(sorted(free)[:count])
+        end(chosen)
+        _reap(chosen)
+        self._innocent |= {self._start(pid) for pid in chosen}
 
     def survivors(self) -> int:
         """How many of the innocent processes live."""
@@ -59,6 +67,7 @@ class Recycling:
         try:
             return _start_as(pid)
         except PermissionError:
+            # The next best: what would be done about a process of which only the id is right.
             self.kind = "processes with the id of another one that was seen before"
             return _start_and_mistake()
 
@@ -66,7 +75,7 @@ class Recycling:
 def _start_as(pid: int) -> int:
     """Start a process that sleeps and has this id.
 
-    Raises PermissionError where that takes a right that we don't have.
+    Raises PermissionError where the system lets nobody choose, or not us.
     """
     wanted = ctypes.c_int(pid)
     # struct clone_args: exit_signal is the fifth member, set_tid and its size are 9th and 10th.
@@ -94,9 +103,30 @@ def _start_and_mistake() -> int:
     return pid
 
 
-def _exists(pid: int) -> bool:
+def _adopt_orphans(wanted: bool) -> None:
+    """Let the killed server's orphans become ours, since init may take its time to reap them."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl:
+        prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+
+
+def _adopted_zombies() -> set[int]:
+    children = psutil.Process().children()
+    return {child.pid for child in children if child.status() == psutil.STATUS_ZOMBIE}
+
+
+def _reap(pids: set[int]) -> None:
+    """Wait until nothing has these ids, not even a zombie."""
+    for pid in pids:
+        wait_until(partial(_is_gone, pid))
+
+
+def _is_gone(pid: int) -> bool:
+    # It may become our child only while we wait, by its parent's end.
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False
-    return True
+        return True
+    return False

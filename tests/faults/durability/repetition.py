@@ -65,5 +65,7 @@ def _is_right(given: list[tuple[int, tuple[int, ...]]], times: int) -> bool:
     builds = {one for _status, one in given}
     statuses = sorted(status for status, _one in given)
     return (
-        statuses == [200] * (times - 1) + [202] and len(builds) == 1 and len(next(iter(builds))) == 1
+        statuses == [200] * (times - 1) + [202]
+        and len(builds) == 1
+        and len(next(iter(builds))) == 1
     )

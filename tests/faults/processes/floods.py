@@ -1,0 +1,112 @@
+"""Actions that take all they can get: processes, and room for their output."""
+
+from pathlib import Path
+
+from tests.faults import Finding, Scale, experiment, found
+from tests.faults.durability.stage import SIGNED, Stage, end, marked_processes, pause, seconds
+from tests.faults.processes.measures import (
+    SOMEBODY,
+    Caller,
+    Memory,
+    is_root,
+    megabytes,
+    shared_folder,
+)
+
+#: Processes for the action of a fork bomb.
+PROCESSES = 100
+#: Each process of it starts others for ever; unlike a shell, awk does not end when it can't.
+FORK_BOMB = r"""export BOMB='BEGIN { while (1) system("awk \"$BOMB\" &") }'; exec awk "$BOMB" 2>/dev/null"""
+MAX_OUTPUT = 4_000_000
+#: Where pushes go meanwhile.
+OTHER = f"listen_point: other\nactions: ['true']\n{SIGNED}"
+
+
+@experiment(
+    "T27",
+    title="A fork bomb within `limits: processes`",
+    criterion="20 s: never more processes than the limit, every push meanwhile is accepted within"
+    " 1 s, 0 survivors after the timeout",
+)
+def bomb(scale: Scale, folder: Path) -> Finding:
+    """Let an action fork until it may not, and push to another app meanwhile."""
+    duration = scale.pick(short=2, full=20)
+    mark = f"FAULT_MARK=bomb-{folder.name}"
+    user = f"user: {SOMEBODY}" if is_root() else ""
+    with shared_folder() as work_dir, Stage(folder) as stage:
+        stage.api.create(OTHER)
+        stage.api.create(
+            f"listen_point: bomb\nwork_dir: {work_dir}\n{user}\nexec_timeout: {duration}\n"
+            f"limits: {{processes: {PROCESSES}}}\nenv: {{{mark.replace('=', ': ')}}}\n"
+            f"actions:\n  - |\n    {FORK_BOMB}\n"
+        )
+        try:
+            build = stage.api.trigger("bomb")
+            most = 0
+            with Caller(stage, listen_point="other", rest=0.1) as caller:
+                while stage.statuses()[build] in ("queued", "running"):
+                    most = max(most, len(marked_processes(mark)))
+                    pause(0.1)
+            stage.settle()
+            survivors = len(marked_processes(mark))
+            statuses = stage.statuses()
+        finally:
+            end(marked_processes(mark))
+    slowest = max(caller.waits)
+    ended = statuses.pop(build)
+    return found(
+        ended == "timed_out"
+        and PROCESSES // 2 < most <= PROCESSES
+        and not (survivors or caller.refused)
+        and set(statuses.values()) == {"complete"}
+        and slowest < seconds(scale, 1),
+        f"{duration} s: {most} of {PROCESSES} processes, {len(caller.waits)} pushes,"
+        f" {caller.refused} refused, the slowest {slowest * 1000:.0f} ms; the build {ended},"
+        f" {survivors} survivors",
+    )
+
+
+@experiment(
+    "T28",
+    title="A flood of output",
+    criterion="`yes` for 60 s: memory grows < 30 MB, the database by no more than `max_output`, the"
+    " other apps' 99th percentile of answers by < 50 ms",
+)
+def flood(scale: Scale, folder: Path) -> Finding:
+    """Let an action print as fast as it can, and push to another app meanwhile."""
+    duration = scale.pick(short=3, full=60)
+    with Stage(folder) as stage:
+        stage.api.create(OTHER)
+        stage.api.create(
+            f"listen_point: flood\nexec_timeout: {duration}\nmax_output: {MAX_OUTPUT}\n"
+            "actions: ['yes \"{what}\"']\n"
+        )
+        with Caller(stage, listen_point="other") as quiet:
+            pause(duration / 2)
+        stage.settle()
+        before = _size(stage)
+        with Memory(stage.pid) as memory, Caller(stage, listen_point="other") as caller:
+            build = stage.api.trigger("flood", what="y")
+            stage.settle()
+        growth = _size(stage) - before
+        ended = stage.statuses()[build]
+    slower = caller.percentile(0.99) - quiet.percentile(0.99)
+    return found(
+        ended == "timed_out"
+        and not (quiet.refused or caller.refused)
+        and memory.growth < 30
+        and growth <= MAX_OUTPUT
+        and slower < seconds(scale, 0.05),
+        f"{duration} s: memory +{memory.growth:.1f} MB, database +{megabytes(growth):.1f} MB of"
+        f" {megabytes(MAX_OUTPUT):g} MB, 99th percentile {quiet.percentile(0.99) * 1000:.0f} ms"
+        f" without and {caller.percentile(0.99) * 1000:.0f} ms with it",
+    )
+
+
+def _size(stage: Stage) -> int:
+    """Bytes of the records' pages in the database."""
+    ((pages, free, size),) = stage.rows(
+        "SELECT page_count, freelist_count, page_size"
+        " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+    )
+    return int((pages - free) * size)
