@@ -9,9 +9,11 @@ demo: $(VENV)/ready
 	$(BIN)/python -m tests.demo
 
 test: $(VENV)/ready
+	@.ci/packages
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 faults: $(VENV)/ready
+	@.ci/packages
 	$(BIN)/python -m tests.faults --write
 
 run: $(VENV)/ready

@@ -14,7 +14,7 @@ from sloth_ci.masking import Mask
 from sloth_ci.request import Request
 from sloth_ci.store import Accepted, Cause, Claimed, NewDelivery, Store
 from sloth_ci.template import TemplateRefused, check_value
-from sloth_ci.validators import Validator
+from sloth_ci.validators import Validator, Verdict
 
 #: What `info` says of an app that has no build yet.
 NEVER = "Never triggered"
@@ -85,7 +85,7 @@ class App:
         if self._validator is None:
             raise NoProvider(listen_point=self.listen_point)
         try:
-            verdict = self._validator.validate(request)
+            verdict = _judge(self._validator, request)
             accepted = self._accept(
                 Cause.PUSH,
                 verdict.params,
@@ -181,6 +181,14 @@ class App:
         if accepted.builds and not accepted.repeated:
             self._wake(self.id)
         return accepted
+
+
+def _judge(validator: Validator, request: Request) -> Verdict:
+    """The validator's verdict; one from somebody else's package must not end the server."""
+    try:
+        return validator.validate(request)
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"{type(validator).__name__} tried to end the server") from error
 
 
 def _expand(path: str, user: str | None) -> str:

@@ -1,7 +1,9 @@
 """Executors decide when and where a build runs; `builds.run_build` is what they run."""
 
+import os
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Condition, Event, RLock, Thread
 from time import monotonic, sleep
 from typing import Protocol
@@ -15,6 +17,8 @@ from sloth_ci.store import Claimed, Store
 LINGER = 2.0
 #: Pause after trouble with the store, in seconds.
 RETRY_DELAY = 1.0
+#: Descriptors that must be free before a build is taken; the start of an action needs about ten.
+DESCRIPTORS = 16
 
 #: The build that a claim stands for; None when the app is gone meanwhile.
 MakeBuild = Callable[[int, Claimed], tuple[Build, RunAction] | None]
@@ -227,12 +231,20 @@ class ThreadExecutor:
 
 
 def _make_halt() -> Halt | None:
-    """An order's means of delivery; None while the system gives no descriptor for it."""
+    """An order's means of delivery; None while the system gives too few descriptors for a build."""
     try:
+        _check_descriptors()
         return Halt()
     except OSError as error:
         SERVER_LOG.error("A build can't be started: %s", error)
         return None
+
+
+def _check_descriptors() -> None:
+    """Raises OSError when an action could not be started now, and so its build would fail."""
+    with ExitStack() as opened:
+        for _ in range(DESCRIPTORS):
+            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
 
 
 class ImmediateExecutor:

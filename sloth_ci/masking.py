@@ -11,6 +11,10 @@ SHOWN = "***"
 
 #: Characters that stand for six bits each in base64, in both of its alphabets.
 _BASE64 = str.maketrans("+/", "-_")
+#: Characters of a line of base64: of `base64` and MIME (RFC 2045), and of PEM (RFC 7468).
+_BASE64_WIDTHS = (76, 64)
+#: A shorter last line says little of the secret, and may be an ordinary word.
+_LEAST_REST = 8
 
 
 class Mask:
@@ -47,6 +51,8 @@ def _forms(secret: str) -> Iterator[tuple[int, str]]:
         yield len(part), "".join(map(_write, part))
         for encoded in _encode(part):
             yield len(part), re.escape(encoded)
+        for line in _wrap(part):
+            yield len(line) * 6 // 8, re.escape(line)
 
 
 def _write(letter: str) -> str:
@@ -81,3 +87,14 @@ def _encode(part: str) -> Iterator[str]:
         if len(text) >= MIN_LENGTH:
             yield text
             yield text.translate(_BASE64)
+
+
+def _wrap(part: str) -> Iterator[str]:
+    """The lines of a long secret's base64 as programs break them, if nothing stands before it."""
+    raw = part.encode(errors="surrogatepass")
+    encoded = base64.b64encode(raw).decode()[: len(raw) * 8 // 6]
+    for width in _BASE64_WIDTHS:
+        if len(encoded) <= width:
+            continue
+        lines = (encoded[at : at + width] for at in range(0, len(encoded), width))
+        yield from (line for line in lines if len(line) >= _LEAST_REST)

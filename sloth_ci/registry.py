@@ -46,7 +46,8 @@ def _installed(group: str) -> dict[str, EntryPoint]:
 def _load(kind: Kind, point: EntryPoint) -> Any:
     try:
         thing = point.load()
-    except Exception as error:  # somebody else's module may raise anything
+    # Somebody else's module may raise anything, and what ends a program must not end the server.
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         reason = f"{type(error).__name__}: {error}"
         raise LookupError(f"the {kind.word} '{point.name}' can't be loaded: {reason}") from error
     if isinstance(thing, type) and issubclass(thing, kind.parent):

@@ -24,6 +24,8 @@ from sloth_ci.executors import ImmediateExecutor
 from sloth_ci.journal import Journal
 from sloth_ci.request import Request
 from sloth_ci.store import Store
+from sloth_ci.validators import Validator, Verdict
+from sloth_ci.validators.dummy import DummyValidator
 
 WEB = "listen_point: web\nactions: [echo hi]\n"
 
@@ -324,3 +326,29 @@ def test_the_work_dir_counts_from_the_server_config_or_from_the_bound_file(
         str(tmp_path / "sub"),
         str(tmp_path / "apps" / "sub"),
     ]
+
+
+@pytest.mark.parametrize("error", [SystemExit("enough"), KeyboardInterrupt("enough")], ids=repr)
+def test_a_validator_that_would_end_the_server_only_fails_its_delivery(
+    error: BaseException, bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(_validator: Validator, _request: Request) -> Verdict:
+        raise error
+
+    monkeypatch.setattr(DummyValidator, "judge", end)
+    app = bed.create("listen_point: web\nprovider: {dummy: {allow_unsigned: true}}")
+    with pytest.raises(RuntimeError, match="DummyValidator tried to end the server"):
+        app.receive(push())
+
+
+@pytest.mark.parametrize("error", [SystemExit("enough"), OSError("enough")], ids=repr)
+def test_a_validator_that_can_not_be_made_refuses_its_app(
+    error: BaseException, bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(DummyValidator, "__init__", end)
+    with pytest.raises(ConfigInvalid, match=f"'dummy' can't be made: {type(error).__name__}: en"):
+        bed.create("listen_point: web\nprovider: {dummy: {allow_unsigned: true}}")
+    assert bed.apps() == []

@@ -60,6 +60,18 @@ def test_a_secret_is_masked_in_base64_wherever_it_begins(  # type: ignore[no-unt
     assert certain not in masked
 
 
+@pytest.mark.parametrize("width", [64, 76], ids=["PEM", "MIME"])
+def test_a_long_secret_is_masked_in_base64_that_goes_over_lines(width: int) -> None:
+    secret = "-----BEGIN KEY-----\n" + "\n".join(f"{n:064x}" for n in range(20))
+    encoded = base64.b64encode(f"{secret}\n".encode()).decode()
+    lines = [encoded[at : at + width] for at in range(0, len(encoded), width)]
+
+    masked = [Mask([secret])(line) for line in lines]
+
+    assert {line[:3] for line in masked} == {"***"}
+    assert max(map(len, masked)) < 10
+
+
 def test_basic_auth_keeps_nothing_of_the_password() -> None:
     for user in ("max", "eva1", "carol"):
         header = base64.b64encode(f"{user}:swordfish!".encode()).decode()

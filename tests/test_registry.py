@@ -115,6 +115,18 @@ def test_a_thing_that_can_not_be_loaded_says_why(
     assert caught.value.__cause__ is not None
 
 
+def test_a_thing_whose_module_would_end_the_server_can_not_be_loaded(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(_point: EntryPoint) -> None:
+        raise SystemExit("enough")
+
+    monkeypatch.setattr(EntryPoint, "load", leave)
+    install(other="tests.leaving_on_import:X")
+    with pytest.raises(LookupError, match="can't be loaded: SystemExit: enough"):
+        find(VALIDATORS, "other")
+
+
 @pytest.mark.parametrize("name", ["NOT_A_VALIDATOR", "Kind"])
 def test_a_thing_of_another_kind_is_refused(name: str, install: Install) -> None:
     install(other=f"tests.test_registry:{name}")

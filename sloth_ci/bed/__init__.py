@@ -9,10 +9,11 @@ from sloth_ci.app import App
 from sloth_ci.bed.config_files import read_config_file, without_content
 from sloth_ci.bed.privileges import check_privileges, warn_of_root
 from sloth_ci.builds import Build, BuildStatus, RunAction
-from sloth_ci.config import AppConfig, Section, parse_app, read_app_document
+from sloth_ci.config import AppConfig, Provider, Section, parse_app, read_app_document
 from sloth_ci.errors import (
     AppNotFound,
     ConfigError,
+    ConfigInvalid,
     ConfigMismatch,
     ConfigUnreadable,
     ListenPointTaken,
@@ -205,14 +206,10 @@ class Bed:
         return app
 
     def _make(self, app_id: int, config: AppConfig, file: str | None) -> App:
-        provider = config.provider
-        validator: Validator | None = None
-        if provider is not None:
-            validator = find(VALIDATORS, provider.name)(provider.options)
         return App(
             app_id=app_id,
             config=config,
-            validator=validator,
+            validator=None if config.provider is None else _make_validator(config.provider),
             base_dir=self._base_dir if file is None else Path(file).parent,
             config_file=file,
             store=self._store,
@@ -282,6 +279,18 @@ class Bed:
             self._store.set_app(
                 app_id=stored.id, origin=stored.origin, config=text, file=stored.config_file
             )
+
+
+def _make_validator(provider: Provider) -> Validator:
+    kind: Callable[[Section], Validator] = find(VALIDATORS, provider.name)
+    try:
+        return kind(provider.options)
+    # Somebody else's module may raise anything, and what ends a program must not end the server.
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigInvalid(
+            text=f"the provider '{provider.name}' can't be made: {reason}"
+        ) from error
 
 
 def _find_options(name: str) -> type[Section]:

@@ -16,11 +16,15 @@ def backup(database: Path, target: Path) -> None:
     """
     if not database.is_file():
         raise DatabaseRefused(path=database, reason="there is no such file")
-    if target.exists():
+    if os.path.lexists(target):
         raise DatabaseRefused(path=target, reason="it exists; a backup never overwrites a file")
     unfinished = target.with_name(f"{target.name}.unfinished")
     try:
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:
+        # Whose file that is we can't know, so it stays.
+        raise DatabaseRefused(path=unfinished, reason=error.strerror) from error
+    try:
         connection = connect(database)
         try:
             check_identity(connection, str(database))
@@ -72,13 +76,13 @@ def check(database: Path) -> None:
 
 
 def _set_aside(database: Path) -> Path | None:
-    if not database.exists():
+    """Move away what is there; a log left behind alone, too: it would change the restored file."""
+    endings = [ending for ending in ("", "-wal", "-shm") if os.path.lexists(f"{database}{ending}")]
+    if not endings:
         return None
     number = 1
-    while (aside := database.with_name(f"{database.name}.before-restore-{number}")).exists():
+    while os.path.lexists(aside := f"{database}.before-restore-{number}"):
         number += 1
-    for ending in ("", "-wal", "-shm"):
-        part = Path(f"{database}{ending}")
-        if part.exists():
-            part.rename(f"{aside}{ending}")
-    return aside
+    for ending in endings:
+        Path(f"{database}{ending}").rename(f"{aside}{ending}")
+    return Path(aside)

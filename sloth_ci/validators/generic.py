@@ -57,6 +57,7 @@ from typing import Annotated, Any
 
 from sloth_ci.config import Text, Texts, checked_by, one_of
 from sloth_ci.request import Request
+from sloth_ci.source import shorten
 from sloth_ci.validators import ProviderOptions, Validator, Verdict
 from sloth_ci.validators.payload import Payload, is_form, read_form, read_json
 from sloth_ci.validators.pushes import (
@@ -254,7 +255,7 @@ class GenericValidator(Validator):
 def _read_param_name(name: str) -> str:
     if name.isascii() and name.isidentifier():
         return name
-    raise ValueError(f"has the name '{name}'; names are letters, digits and _")
+    raise ValueError(f"has the name '{shorten(name)}'; names are letters, digits and _")
 
 
 def _read_path(name: str, value: Any) -> ParamPath:

@@ -4,12 +4,14 @@ import os
 import selectors
 import socket
 import ssl
+from collections.abc import Iterable
 from contextlib import suppress
 from threading import Timer
 from time import monotonic
 from typing import Any
 
 from cheroot.server import HTTPConnection, HTTPRequest
+from cheroot.workers.threadpool import WorkerThread
 from cherrypy._cpwsgi_server import CPWSGIServer
 
 from sloth_ci.config import ServerConfig
@@ -205,7 +207,8 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
 
     def stop(self) -> None:
         """Stop serving; whoever does not read its answer does not hold that up."""
-        last = Timer(self.shutdown_timeout, self._cut_answers)
+        workers = list(self.requests._threads)
+        last = Timer(self.shutdown_timeout, _cut_answers, [workers])
         last.daemon = True
         last.start()
         try:
@@ -248,9 +251,9 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
                 sock.recv(PIECE)  # unread bytes would make the system drop the answer
         sock.close()
 
-    def _cut_answers(self) -> None:
-        for worker in list(self.requests._threads):
-            conn = worker.conn
-            if conn is not None:
-                with suppress(OSError):
-                    conn.socket.shutdown(socket.SHUT_RDWR)
+
+def _cut_answers(workers: Iterable[WorkerThread]) -> None:
+    for worker in workers:
+        if worker.conn is not None:
+            with suppress(OSError):
+                worker.conn.socket.shutdown(socket.SHUT_RDWR)

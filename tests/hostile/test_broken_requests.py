@@ -156,7 +156,7 @@ def test_several_requests_in_one_go_are_answered_in_order(shared_server: Running
 @pytest.mark.parametrize(
     "expects", [b"", b"Expect: 100-continue"], ids=["at once", "after a go-ahead"]
 )
-@pytest.mark.parametrize("size", [10, 60_000, 900_000], ids=["small", "whole", "large"])
+@pytest.mark.parametrize("size", [30, 60_000, 900_000], ids=["small", "whole", "large"])
 def test_a_body_may_wait_for_the_go_ahead(
     shared_server: RunningServer, size: int, expects: bytes
 ) -> None:
@@ -177,7 +177,7 @@ def test_a_body_may_wait_for_the_go_ahead(
         sock.sendall(body[:size])
         answer = reader.read()
     assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"unknown_param" in answer or b"missing_action" in answer or b"action_not" in answer
+    assert b"unknown_param" in answer
 
 
 def test_a_stranger_is_not_asked_for_the_body(shared_server: RunningServer) -> None:

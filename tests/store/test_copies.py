@@ -44,6 +44,14 @@ def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "copy.db").read_text() == "precious"
 
 
+def test_a_backup_leaves_another_unfinished_one_alone(tmp_path: Path) -> None:
+    Store(tmp_path / "sloth.db").close()
+    (tmp_path / "copy.db.unfinished").write_text("precious")
+    with pytest.raises(DatabaseRefused, match="unfinished"):
+        backup(tmp_path / "sloth.db", tmp_path / "copy.db")
+    assert (tmp_path / "copy.db.unfinished").read_text() == "precious"
+
+
 def test_without_a_database_there_is_no_backup(tmp_path: Path) -> None:
     with pytest.raises(DatabaseRefused, match="no such file"):
         backup(tmp_path / "sloth.db", tmp_path / "copy.db")
@@ -61,6 +69,22 @@ def test_a_restore_puts_the_copy_in_place_and_the_old_one_aside(tmp_path: Path) 
     assert names(path) == ["old"]
     assert aside is not None
     assert names(aside) == ["old", "new"]
+
+
+def test_a_log_left_without_its_database_does_not_change_the_restored_one(tmp_path: Path) -> None:
+    path, log = tmp_path / "sloth.db", tmp_path / "sloth.db-wal"
+    Store(path).close()
+    store = Store(path)
+    backup(path, tmp_path / "copy.db")
+    add_app(store, "later")
+    shutil.copy(log, tmp_path / "log")
+    store.close()
+    path.unlink()
+    shutil.copy(tmp_path / "log", log)
+    aside = restore(tmp_path / "copy.db", path)
+    assert names(path) == []
+    assert aside
+    assert Path(f"{aside}-wal").read_bytes() == (tmp_path / "log").read_bytes()
 
 
 def test_a_restore_under_a_running_server_is_refused(tmp_path: Path) -> None:

@@ -33,9 +33,10 @@ def take_away(scale: Scale, folder: Path) -> Finding:
     faults: list[str] = []
     recoveries = []
     with system.around(), Stage(folder) as stage:
-        stage.api.create("listen_point: web\nactions: ['true']\n")
+        for app in ("web", "probe"):
+            stage.api.create(f"listen_point: {app}\nactions: ['true']\n")
         before = system.refusals
-        traffic = Traffic(stage, "web", threads=4, rest=0.05)
+        traffic = Traffic(stage, "web", threads=4, rest=0.2)
         with system.refuses("thread", EAGAIN), traffic.flowing():
             traffic.wait_for(202, since=monotonic(), patience=20)
             for _ in range(rounds):
@@ -43,7 +44,7 @@ def take_away(scale: Scale, folder: Path) -> Finding:
         if system.refusals == before:
             faults.append("no thread was refused")
         recoveries.append(_recover(stage))
-        more = Traffic(stage, "web", threads=4, rest=0.05)
+        more = Traffic(stage, "web", threads=4, rest=0.2)
         with more.flowing():
             more.wait_for(202, since=monotonic(), patience=20)
             for _ in range(rounds):
@@ -68,10 +69,10 @@ def take_away(scale: Scale, folder: Path) -> Finding:
 
 
 def _recover(stage: Stage) -> float:
-    """Seconds until a build is done that came by a new connection."""
+    """Seconds until a build is done that came by a new connection, to an app without a queue."""
     began = monotonic()
     with stage.line() as line:
-        build = line.trigger("web")
+        build = line.trigger("probe")
         wait_until(lambda: _is_done(line, build), patience=60)
     return monotonic() - began
 

@@ -14,6 +14,8 @@ from tests.faults import Finding, Scale, experiment, found
 from tests.faults.durability.stage import SEED, SIGNED, Line, Stage, pause
 
 THREADS = 16
+#: Seconds for a removed app's build to end; the rest of its sleep is much longer.
+ENDING = 5
 #: What the threads do, and how often.
 MIX = {"create": 25, "remove": 10, "bind": 15, "trigger": 35, "push": 15}
 #: The contract wants 500 for a file that doesn't hold the app's config.
@@ -37,12 +39,12 @@ def fight_over_listen_point(scale: Scale, folder: Path) -> Finding:
         stage.settle()
         _wait_for_threads(process, before)
         left = max(0, process.num_threads() - before)
-        builds = stage.rows("SELECT id, status, started, finished FROM builds")
+        builds = stage.rows("SELECT id, started, finished, status FROM builds")
         traces = (folder / "screen.txt").read_text().count("Traceback")
-    stale = sum(fight.is_stale(build, started) for build, _, started, _ in builds)
+    stale = sum(fight.is_stale(*build) for build in builds)
     unfounded = sum(
         status == "cancelled" and fight.is_unfounded(build, finished)
-        for build, status, _, finished in builds
+        for build, _, finished, status in builds
     )
     done = {doing: fight.statuses[doing, status] for doing, status in _DONE.items()}
     return found(
@@ -100,16 +102,20 @@ class Fight:
             thread.start()
         for thread in threads:
             thread.join()
+        self._stage.api("remove", listen_point="web")
         lines = (line.split() for line in self._ran.read_text().splitlines())
         self._config_of = {int(build): int(config) for build, config in lines}
 
-    def is_stale(self, build: int, started: float) -> bool:
-        """Whether the build ran with a config after a removal that came after its creation."""
+    def is_stale(self, build: int, started: float, finished: float, _status: str) -> bool:
+        """Whether the build began with a config after its removal, or went on long after it."""
         config = self._config_of.get(build)
         if config is None:
             return False
         created = self._creations[config].answered
-        return any(created < gone.sent and gone.answered < started for gone in self._removals)
+        return any(
+            created < gone.sent and (gone.answered < started or gone.answered + ENDING < finished)
+            for gone in self._removals
+        )
 
     def is_unfounded(self, build: int, cancelled: float) -> bool:
         """Whether there was no removal between the call that the build came from and its end."""
@@ -140,7 +146,8 @@ class Fight:
     def _new_config(self) -> int:
         with self._lock:
             number = self._configs + 1
-            action = f'echo "$SLOTH_BUILD {number}" >> {self._ran}; sleep 0.0{number % 10}'
+            length = 1000 if number % 5 == 0 else f"0.0{number % 5}"
+            action = f'echo "$SLOTH_BUILD {number}" >> {self._ran}; sleep {length}'
             self._file(number).write_text(f"listen_point: web\nactions: ['{action}']\n{SIGNED}")
             self._configs = number
             return number

@@ -4,16 +4,16 @@ import ctypes
 import os
 import signal
 import struct
-import sys
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 import psutil
 
-from sloth_ci.shell.offspring import Sighting, send_signal
+from sloth_ci.shell.offspring import send_signal, sight_all
 from tests.calls import wait_until
 from tests.faults.durability.stage import end
 
@@ -55,9 +55,14 @@ class Recycling:
         # The id of a group that has other members stays in use.
         free = [pid for pid, group in groups.items() if group != pid or sizes[pid] == 1]
         chosen = set(sorted(free)[:count])
+        seen = [sighting for sighting in sight_all() if sighting.pid in chosen]
         end(chosen)
         _reap(chosen)
-        self._innocent |= {self._start(pid) for pid in chosen}
+        for sighting in seen:
+            pid = self._start(sighting.pid)
+            self._innocent.add(pid)
+            # Whoever looked before the change and acts after it must hit nobody.
+            send_signal(replace(sighting, pid=pid), signal.SIGKILL)
 
     def survivors(self) -> int:
         """How many of the innocent processes live."""
@@ -67,9 +72,8 @@ class Recycling:
         try:
             return _start_as(pid)
         except PermissionError:
-            # The next best: what would be done about a process of which only the id is right.
-            self.kind = "processes with the id of another one that was seen before"
-            return _start_and_mistake()
+            self.kind = "processes taken for a dead one by their id"
+            return os.posix_spawn("/bin/sleep", ["sleep", "1000"], {}, setsid=True)
 
 
 def _start_as(pid: int) -> int:
@@ -93,14 +97,6 @@ def _start_as(pid: int) -> int:
     if made < 0:
         raise PermissionError(ctypes.get_errno(), "clone3")
     return int(made)
-
-
-def _start_and_mistake() -> int:
-    """Start a process that sleeps, and signal it by what was seen of a dead one with its id."""
-    pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {}, setsid=sys.platform == "linux")
-    dead = Sighting(pid=pid, zombie=False, parent=1, group=pid, session=pid, started=1)
-    send_signal(dead, signal.SIGKILL)
-    return pid
 
 
 def _adopt_orphans(wanted: bool) -> None:

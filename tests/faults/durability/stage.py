@@ -26,6 +26,8 @@ SEED = 20_260
 SECRET = "between-us"
 #: What a client sees of a server that goes down under its request.
 BROKEN_OFF = (OSError, http.client.HTTPException)
+#: What is counted in the end must not have been swept away.
+KEEP_ALL = "keep: {builds: 1000000}\n"
 #: Seconds for a queue to get empty.
 LONG_PATIENCE = 300
 
@@ -35,7 +37,7 @@ class Stage:
 
     def __init__(self, folder: Path, *, config: str = "") -> None:
         self.folder = folder
-        self.config = config
+        self.config = f"{KEEP_ALL}{config}"
         self.server: RunningServer | None = None
         #: Where the actions of `recorded_app` write the numbers of their builds.
         self.starts = folder / "starts"

@@ -1,12 +1,13 @@
 """A provider from somebody else's package that fails, or tries to end the server."""
 
 import os
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 from tests.calls import Reply, send
 from tests.faults import Finding, Scale, experiment, found
-from tests.faults.durability.stage import SIGNED, Stage
+from tests.faults.durability.stage import SIGNED, Line, Stage
 from tests.faults.load.measures import Calls
 
 PACKAGE = """\
@@ -77,7 +78,7 @@ def meet_outsiders(scale: Scale, folder: Path) -> Finding:
         for number in range(rounds):
             for name in FAILING:
                 failed.append(send(stage.running.url, method="POST", path=f"/{name}", body=b"{}"))
-                good.note(lambda name=name: line.deliver("good", f"{name} {number}").status)
+                good.note(partial(_deliver, line, f"{name}-{number}"))
         stage.settle()
         complete = list(stage.statuses().values()).count("complete")
         is_alive = stage.running.process.poll() is None
@@ -109,6 +110,10 @@ def install(folder: Path) -> None:
     (about / "entry_points.txt").write_text(ENTRY_POINTS)
     (folder / "outsider.py").write_text(PACKAGE)
     (folder / "outsider_that_leaves.py").write_text("import sys\nsys.exit('an outsider left')\n")
+
+
+def _deliver(line: Line, delivery: str) -> int:
+    return line.deliver("good", delivery).status
 
 
 def _create(stage: Stage, name: str) -> Reply:

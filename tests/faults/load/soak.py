@@ -24,12 +24,13 @@ def work_on(scale: Scale, folder: Path) -> Finding:
     duration = scale.pick(short=3, full=240)
     first = scale.pick(short=20, full=FIRST)
     calls = Calls()
-    with Stage(folder) as stage, stage.line() as line:
+    with Stage(folder) as stage:
         stage.api.create(f"listen_point: web\nactions: ['seq {LINES}']")
-        for _ in range(first):
-            line.trigger("web")
+        with stage.line() as line:
+            for _ in range(first):
+                line.trigger("web")
         stage.settle()
-        with Watch(stage.pid, folder) as watch:
+        with stage.line() as line, Watch(stage.pid, folder) as watch:
             calls.keep_calling(
                 lambda: line.call("trigger", listen_point="web").status,
                 rate=RATE,

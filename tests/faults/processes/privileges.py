@@ -40,8 +40,8 @@ def print_environment(scale: Scale, folder: Path) -> Finding:
     leaks = sum(SECRET in line for line in lines)
     return found(
         not (foreign or leaks) and {"MINE", "PATH", "SLOTH_PARAM_whom"} <= names,
-        f"{len(names)} names, {len(foreign)} that are not listed {sorted(foreign) or ''},"
-        f" {leaks} of {len(PLANTED)} planted secrets".replace("  ", " "),
+        f"{len(names)} names, not listed: {', '.join(sorted(foreign)) or 'none'}; {leaks} of"
+        f" {len(PLANTED)} planted secrets",
     )
 
 
@@ -73,8 +73,8 @@ def trespass(scale: Scale, folder: Path) -> Finding:
     allowed = succeeded[SOMEBODY]
     return found(
         not allowed and succeeded["root"] == set(attempts),
-        f"{len(attempts)} attempts: {len(succeeded['root'])} succeed as root,"
-        f" {len(allowed)} as {SOMEBODY} {sorted(allowed) or ''}".rstrip(),
+        f"{len(attempts)} attempts: {len(succeeded['root'])} succeed as root; as {SOMEBODY}"
+        f" {', '.join(sorted(allowed)) or 'none'}",
     )
 
 

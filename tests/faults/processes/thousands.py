@@ -23,14 +23,14 @@ CALLERS = 40
 )
 def run_thousands(scale: Scale, folder: Path) -> Finding:
     """Count what the server holds before and after."""
-    number = scale.pick(short=200, full=2_000)
+    number = scale.pick(short=80, full=2_000)
     with Stage(folder) as stage:
         for app in APPS:
             stage.api.create(f"listen_point: {app}\nactions: ['true']\n")
         process = psutil.Process(stage.pid)
         threads = process.num_threads()
         # What the first builds and calls make once and for all is no leak.
-        _run(stage, scale.pick(short=100, full=400))
+        _run(stage, scale.pick(short=40, full=400))
         _settle(process, threads, process.num_fds())
         descriptors, memory = process.num_fds(), process.memory_info().rss
         _run(stage, number)
