@@ -28,6 +28,24 @@ class OneLine(logging.Formatter):
         return "\n".join(rows)
 
 
+class LogFile(WatchedFileHandler):
+    """A log file, opened anew when it was moved away.
+
+    A line that can't be written is lost: a full disk or a missing folder must not fail a request or
+    a build, and there is nowhere left to say it.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record if it can be written."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.stream = None  # type: ignore[assignment]  # the next record tries to open it
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        """Say nothing."""
+
+
 def open_logs(*, access_log: Path | None, error_log: Path | None, screen: bool) -> None:
     """Send the access log and everything else to their files, and the latter to stderr."""
     access = logging.getLogger("sloth_ci.access")
@@ -38,6 +56,7 @@ def open_logs(*, access_log: Path | None, error_log: Path | None, screen: bool) 
     server = logging.getLogger("sloth_ci")
     server.setLevel(logging.INFO)
     server.propagate = False
+    server.addHandler(logging.NullHandler())
     if error_log:
         server.addHandler(_file(error_log, _FORMAT))
     if screen:
@@ -47,6 +66,6 @@ def open_logs(*, access_log: Path | None, error_log: Path | None, screen: bool) 
 
 
 def _file(path: Path, form: str) -> logging.Handler:
-    handler = WatchedFileHandler(path, encoding="utf-8", errors="backslashreplace", delay=False)
+    handler = LogFile(path, encoding="utf-8", errors="backslashreplace", delay=False)
     handler.setFormatter(OneLine(form))
     return handler

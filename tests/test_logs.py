@@ -2,6 +2,7 @@
 
 import io
 import logging
+import shutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,3 +102,25 @@ def test_a_log_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
     logging.getLogger("sloth_ci").info("two")
     assert error.read_text().endswith("INFO two\n")
     assert "two" not in (tmp_path / "error.log.1").read_text()
+
+
+@pytest.mark.usefixtures("own_loggers")
+def test_a_log_whose_folder_is_gone_disturbs_nobody_and_goes_on_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    open_logs(access_log=None, error_log=folder / "error.log", screen=False)
+    server = logging.getLogger("sloth_ci")
+    server.info("one")
+    shutil.rmtree(folder)
+    server.info("lost")
+    server.info("lost too")
+    folder.mkdir()
+    server.info("two")
+    assert (folder / "error.log").read_text().endswith("INFO two\n")
+
+
+@pytest.mark.usefixtures("own_loggers")
+def test_a_full_disk_disturbs_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    open_logs(access_log=None, error_log=Path("/dev/full"), screen=False)
+    logging.getLogger("sloth_ci").error("lost")
+    assert capsys.readouterr().err == ""

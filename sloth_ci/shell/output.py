@@ -50,6 +50,11 @@ class Output:
         self._lines = {stream: _Line() for stream in Stream}
         self._tail: _Tail | None = None
 
+    @property
+    def overflows(self) -> bool:
+        """Whether there is more than may be kept of it."""
+        return self._tail is not None
+
     def take(self, stream: Stream, chunk: bytes) -> None:
         """Pass on the lines that the chunk completes."""
         if self._tail:

@@ -7,13 +7,16 @@ from collections.abc import Iterable
 from fcntl import ioctl
 from math import ceil
 from termios import FIONREAD
-from time import monotonic
+from time import monotonic, sleep
 
 from sloth_ci.records import Stream
 from sloth_ci.shell.output import Output
 from sloth_ci.shell.process import Shell
 
 _READ_SIZE = 65_536
+#: Seconds between reads of output that comes faster than it is read and isn't kept: the flood
+#: waits (at about 50 MB/s), and not the server's other threads.
+_BREATH = 0.001
 
 
 class Watch:
@@ -74,6 +77,8 @@ class Watch:
         chunk = os.read(descriptor, size)
         if chunk:
             self._output.take(stream, chunk)
+            if self._output.overflows and len(chunk) == _READ_SIZE:
+                sleep(_BREATH)
         else:
             self._close(descriptor)
         return len(chunk) or size

@@ -107,7 +107,7 @@ class Writer:
         self._thread.join()
         self._connection.close()
         if lost := self._backlog.count_rows():
-            LOG.error("%s lines of apps' logs could not be written: %s", lost, self._trouble)
+            _tell("%s lines of apps' logs could not be written: %s", lost, self._trouble)
 
     def _work(self) -> None:
         while self._backlog.wait():
@@ -120,9 +120,9 @@ class Writer:
             except Exception as error:  # noqa: BLE001  without this thread nothing works any more
                 self._give_up(error, group)
                 continue
-            self._note_success()
             for outcome, value in done:
                 outcome.set_result(value)
+            self._note_success()
 
     def _begin(self) -> None:
         if self._connection.in_transaction:
@@ -164,7 +164,7 @@ class Writer:
         self._backlog.note_success()
         if self._trouble:
             self._trouble = ""
-            LOG.warning("The database can be written again")
+            _tell("The database can be written again")
 
     def _give_up(self, error: Exception, group: Group | None) -> None:
         with suppress(sqlite3.Error):
@@ -186,11 +186,11 @@ class Writer:
                 outcome.set_exception(DatabaseUnavailable(reason=reason))
         if reason != self._trouble:
             self._trouble = reason
-            LOG.error("The database can't be written: %s", reason)
+            _tell("The database can't be written: %s", reason)
 
     def _give_back(self, error: Exception, group: Group) -> None:
         if isinstance(error, _FAULTS):
-            LOG.error("%s lines of apps' logs can't be written", len(group.rows), exc_info=error)
+            _tell("%s lines of apps' logs can't be written: %r", len(group.rows), error)
         else:
             self._backlog.give_back(group)
 
@@ -210,7 +210,7 @@ class Writer:
 
     def _check_file(self) -> None:
         if self._watch and self._watch.is_gone():
-            LOG.error("A file of the database was deleted; it is put back with all it held")
+            _tell("A file of the database was deleted; it is put back with all it held")
             self._adopt(self._watch.put_back(self._connection))
             self._on_put_back()
 
@@ -241,6 +241,12 @@ class Writer:
         if wanted is not self._is_synced:
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
             self._is_synced = wanted
+
+
+def _tell(message: str, *values: object) -> None:
+    """Say it in the error log; that one may have no disk either, and must not end the thread."""
+    with suppress(OSError):
+        LOG.error(message, *values)
 
 
 def _describe(error: Exception) -> str:

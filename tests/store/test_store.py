@@ -312,3 +312,28 @@ def test_a_closed_store_takes_nothing(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(DatabaseUnavailable):
         store.claim(app_id)
+
+
+def test_half_a_character_is_spelt_out_and_the_rest_goes_on(store: Store) -> None:
+    app_id = add(store)
+    queue(store, app_id, delivery=NewDelivery("\ud800", "push", "::1", reason="branch \udc00"))
+    assert queue(store, app_id, delivery=NewDelivery("\ud800", "push", "::1")).repeated
+    store.write(LogRecord(app_id, Logger.APP, INFO, "branch \ud800 refused", 1.0))
+    store.flush()
+    found = store.logs(app_id=app_id, level=INFO, skip=0, most=10)
+    assert [record.message for record in found] == ["branch \\ud800 refused"]
+
+
+def test_no_build_ends_before_it_begins_when_the_clock_is_set_back(
+    store: Store, clock: Clock
+) -> None:
+    app_id = add(store)
+    (build_id,) = queue(store, app_id).builds
+    clock.now -= 3600
+    store.claim(app_id)
+    clock.now -= 3600
+    result = Result(BuildStatus.COMPLETE, 2)
+    store.finish(app_id=app_id, build_id=build_id, result=result, total=2)
+    build = store.find_build(build_id)
+    assert build
+    assert build.queued == build.started == build.finished == 1_000_000

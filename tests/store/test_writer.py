@@ -310,3 +310,53 @@ def test_rows_have_times_in_their_order_unless_the_clock_was_set_back(
     found = [one for (one,) in connection.execute("SELECT timestamp FROM records ORDER BY id")]
     connection.close()
     assert found == [5000.0, 5000.5, 5000.5, 5000.6, 1000.0, 1000.1]
+
+
+class FailingOnce:
+    """A connection whose next commit can't be synced; remembers what it was told."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._fails = True
+        self.told: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        self.told.append(sql)
+        if sql == "COMMIT" and self._fails:
+            self._fails = False
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+        return self._connection.execute(sql, *values)
+
+
+def test_after_a_failed_sync_all_is_written_once_more_before_a_change_counts(
+    writer: Writer,
+) -> None:
+    writer.flush()
+    failing = FailingOnce(writer._connection)
+    writer._connection = failing  # type: ignore[assignment]
+    with pytest.raises(DatabaseUnavailable, match="disk I/O error"):
+        writer.run(insert(1))
+    failing.told.clear()
+    writer.run(insert(2))
+    assert failing.told[0] == "PRAGMA wal_checkpoint(RESTART)"
+    assert writer.run(lambda db: db.execute("SELECT id FROM builds").fetchall()) == [(2,)]
+    assert failing.told.count("PRAGMA wal_checkpoint(RESTART)") == 1
+
+
+def test_an_error_log_that_fails_does_not_stop_the_writing(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_values: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(writer_module.LOG, "error", fail)
+    writer._connection = FailingOnce(writer._connection)  # type: ignore[assignment]
+    with pytest.raises(DatabaseUnavailable):
+        writer.run(insert(1))
+    writer.run(insert(2))
+    writer.flush()

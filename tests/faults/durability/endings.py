@@ -1,5 +1,6 @@
 """Stop and restart: what runs gets its time, what waits is kept, nobody who calls is cut off."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -30,6 +31,13 @@ from tests.faults.durability.stage import (
 
 APPS = tuple(f"app-{number}" for number in range(4))
 CALLERS = 5
+#: Gives a server its socket as systemd does; the process must know its own id for that.
+HAND_OVER = """\
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.executable, [sys.executable, "-m", "sloth_ci.server", "server.yml"])
+"""
 #: Triggers a second, of all callers together.
 RATE = 50
 
@@ -310,13 +318,14 @@ class ActivatedStage(Stage):
 
     def start(self) -> None:
         """Start a server on the socket."""
-        ready, waiting = os.pipe()
-        # The process itself knows its id; a shell says it before it becomes the server.
-        command = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" -m sloth_ci.server server.yml 3<&"$1"'
+        ready, pipe_end = os.pipe()
+        # Out of the way of the descriptor that the socket gets.
+        waiting = fcntl.fcntl(pipe_end, fcntl.F_DUPFD_CLOEXEC, 10)
+        os.close(pipe_end)
         given = self._listening.fileno()
         with (self.folder / "screen.txt").open("ab") as screen:
             process = subprocess.Popen(
-                ["/bin/sh", "-c", command, sys.executable, str(given)],
+                [sys.executable, "-c", HAND_OVER, str(given)],
                 cwd=self.folder,
                 env={**os.environ, "SLOTH_READY_FD": str(waiting)},
                 pass_fds=[waiting, given],

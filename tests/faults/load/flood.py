@@ -7,8 +7,8 @@ from time import monotonic
 
 from tests.calls import Reply, wait_until
 from tests.faults import Finding, Scale, experiment, found
-from tests.faults.durability.stage import Stage, seconds
-from tests.faults.load.measures import Calls
+from tests.faults.durability.stage import Stage
+from tests.faults.load.measures import Calls, within
 
 LIMIT = 100
 LIMIT_OF_ALL = 150
@@ -61,7 +61,7 @@ def flood_queue(scale: Scale, folder: Path) -> Finding:
         and accepted == waiting.total()
         and answers.kinds["refused"] == triggers - accepted
         and infos.all_are(200)
-        and infos.p99 < seconds(scale, 1)
+        and infos.p99 < within(scale, 1)
         and taken_again,
         f"{triggers:,} triggers in {took:.1f} s: {accepted} accepted (limits {LIMIT} and"
         f" {LIMIT_OF_ALL}), {answers.kinds['refused']:,} refused with 503 and Retry-After,"

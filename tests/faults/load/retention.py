@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 from tests.calls import wait_until
 from tests.faults import Finding, Scale, experiment, found
-from tests.faults.durability.stage import Stage, pause, seconds
-from tests.faults.load.measures import MEGABYTE, Calls
+from tests.faults.durability.stage import Stage, pause
+from tests.faults.load.measures import MEGABYTE, Calls, within
 
 #: Records of one old build, and days since it.
 OF_A_BUILD = 2_000
@@ -62,7 +62,7 @@ def forget_under_load(scale: Scale, folder: Path) -> Finding:
         _prepare(folder, records)
         without = _run(folder, "{builds: 1000000, days: 100000}", lambda _stage: pause(alone))
         sweep = _run(folder, "{builds: 1000000, days: 90}", _wait_until_forgotten)
-    limit, base = seconds(scale, 0.1), without.calls.longest
+    limit, base = within(scale, 0.1), without.calls.longest
     is_quick = sweep.calls.longest < (limit if base < limit else base + limit)
     is_whole = without.lost == sweep.lost == 0 and without.left == records
     return found(
@@ -133,7 +133,9 @@ def _run(folder: Path, keep: str, work: Callable[[Stage], None]) -> Seen:
     enough = folder / "enough"
     enough.unlink(missing_ok=True)
     before = _size(folder)
-    with Stage(folder, config=f"keep: {keep}") as stage, stage.line() as line:
+    stage = Stage(folder)
+    stage.config = f"keep: {keep}"  # in the place of what a stage keeps
+    with stage, stage.line() as line:
         loud = stage.api.trigger("loud")
         began = monotonic()
         worker = Thread(target=work, args=(stage,))

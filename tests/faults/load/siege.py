@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from sloth_ci.shell.output import LINE_COST
 from tests.faults import Finding, Scale, experiment, found
-from tests.faults.durability.stage import SIGNED, Stage, seconds
-from tests.faults.load.measures import MEGABYTE, Calls, Watch
+from tests.faults.durability.stage import SIGNED, Stage
+from tests.faults.load.measures import MEGABYTE, Calls, Watch, within
 from tests.hostile.clients import Drip, DrippingClients
 
 #: Bytes of output that are kept of a build, what keeping its lines costs included.
@@ -90,7 +90,7 @@ def withstand_siege(scale: Scale, folder: Path) -> Finding:
     return found(
         calls.all_are(202)
         and len(calls.times) == duration * RATE
-        and calls.p99 < seconds(scale, 1)
+        and calls.p99 < within(scale, 1)
         and not taken
         and crowd.answers.total() > 0
         and watch.growth < 100 * MEGABYTE

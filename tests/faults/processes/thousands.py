@@ -11,7 +11,7 @@ from tests.faults.durability.stage import Stage
 from tests.faults.processes.measures import megabytes, zombies_of
 
 APPS = tuple(f"app-{number}" for number in range(4))
-#: Calls at the same time that make every thread of the web server open what it keeps.
+#: Calls at the same time, twice as many as the web server has threads.
 CALLERS = 40
 
 
@@ -31,6 +31,7 @@ def run_thousands(scale: Scale, folder: Path) -> Finding:
         threads = process.num_threads()
         # What the first builds and calls make once and for all is no leak.
         _run(stage, scale.pick(short=40, full=400))
+        _call_every_thread(stage)
         _settle(process, threads, process.num_fds())
         descriptors, memory = process.num_fds(), process.memory_info().rss
         _run(stage, number)
@@ -48,13 +49,16 @@ def run_thousands(scale: Scale, folder: Path) -> Finding:
 
 
 def _run(stage: Stage, number: int) -> None:
-    """Run so many builds, and have every thread of the server do something meanwhile."""
     with stage.line() as line:
         for turn in range(number):
             line.trigger(APPS[turn % len(APPS)])
+    stage.settle()
+
+
+def _call_every_thread(stage: Stage) -> None:
+    """Have every thread of the web server open its own connection to the database."""
     with ThreadPoolExecutor(CALLERS) as callers:
         list(callers.map(lambda _: stage.api("history", listen_point=APPS[0]), range(5 * CALLERS)))
-    stage.settle()
 
 
 def _settle(process: psutil.Process, threads: int, descriptors: int) -> None:
