@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
@@ -40,7 +41,12 @@ class LogFile(WatchedFileHandler):
         try:
             super().emit(record)
         except OSError:
-            self.stream = None  # type: ignore[assignment]  # the next record tries to open it
+            self.stream = None  # the next record tries to open it
+
+    def close(self) -> None:
+        """Let go of the file, written or not."""
+        with suppress(OSError):
+            super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
         """Say nothing."""

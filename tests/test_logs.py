@@ -2,8 +2,8 @@
 
 import io
 import logging
-import shutil
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
