@@ -111,6 +111,16 @@ class TestCap:
         assert sum("left out" in text for text in bench.journal.texts) == 2
         assert bench.journal.texts.count("10000") == 2, "each flood has its end"
 
+    @pytest.mark.parametrize(("max_output", "waits"), [(20_000, True), (100_000_000, False)])
+    def test_only_a_flood_that_is_not_kept_has_to_wait(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, max_output: int, waits: bool
+    ) -> None:
+        rests: list[float] = []
+        monkeypatch.setattr("sloth_ci.shell.watch.sleep", rests.append)
+        bench.run(bench.build("seq 1 200000", max_output=max_output))
+        assert bool(rests) is waits
+        assert bench.journal.texts[-1] == "200000"
+
     def test_the_next_run_of_a_build_starts_anew(self, bench: Bench) -> None:
         build = bench.build("seq 1 10000", max_output=20_000)
         bench.run(build)

@@ -109,8 +109,9 @@ def flood(scale: Scale, folder: Path) -> Finding:
         and growth <= max_output
         and slower < seconds(scale, 0.05),
         f"{duration} s: memory +{memory.growth:.1f} MB, database +{megabytes(growth):.1f} MB of"
-        f" {megabytes(max_output):g} MB, {share:.0%} of answers within {quiet.percentile(share) * 1000:.0f} ms"
-        f" without and {caller.percentile(share) * 1000:.0f} ms with it",
+        f" {megabytes(max_output):g} MB, {share:.0%} of answers within"
+        f" {quiet.percentile(share) * 1000:.0f} ms without and"
+        f" {caller.percentile(share) * 1000:.0f} ms with it",
     )
 
 
