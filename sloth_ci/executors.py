@@ -54,10 +54,10 @@ class BuildRun:
             made = self._make_build(app_id, claimed)
         except Exception:  # noqa: BLE001  what is claimed must come to an end
             SERVER_LOG.exception("Build %s could not be prepared", claimed.id)
-            self._finish(app_id, claimed.id, Result(BuildStatus.FAILED, 0), 0, halt)
+            self._finish(app_id, claimed.id, Result(BuildStatus.FAILED, 0), claimed.total, halt)
             return True
         if made is None:
-            self._finish(app_id, claimed.id, Result(BuildStatus.CANCELLED, 0), 0, halt)
+            self._finish(app_id, claimed.id, Result(BuildStatus.CANCELLED, 0), claimed.total, halt)
             return True
         build, run_action = made
         result = self._run(build, run_action, halt)

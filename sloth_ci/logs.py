@@ -1,11 +1,14 @@
 """The server's own logs: one line an event, nothing in them but printable text."""
 
 import logging
+import os
 import sys
 from contextlib import suppress
+from io import FileIO, TextIOWrapper
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
+from sloth_ci.errors import StartRefused
 from sloth_ci.masking import escape_controls
 
 __all__ = ["OneLine", "escape_controls", "open_logs"]
@@ -35,6 +38,12 @@ class LogFile(WatchedFileHandler):
     A line that can't be written is lost: a full disk or a missing folder must not fail a request or
     a build, and there is nowhere left to say it.
     """
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = _open_no_link(self.baseFilename)
+        return TextIOWrapper(
+            FileIO(descriptor, "a"), encoding=self.encoding, errors=self.errors, write_through=True
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record if it can be written."""
@@ -71,7 +80,19 @@ def open_logs(*, access_log: Path | None, error_log: Path | None, screen: bool) 
         server.addHandler(handler)
 
 
+def _open_no_link(path: str) -> int:
+    """Follow no link that somebody may have planted; /dev/stderr and its like are links too."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    if not path.startswith("/dev/"):
+        flags |= os.O_NOFOLLOW
+    return os.open(path, flags, 0o640)
+
+
 def _file(path: Path, form: str) -> logging.Handler:
-    handler = LogFile(path, encoding="utf-8", errors="backslashreplace", delay=False)
+    try:
+        handler = LogFile(path, encoding="utf-8", errors="backslashreplace", delay=False)
+    except OSError as error:
+        reason = "it is a link" if path.is_symlink() else error.strerror
+        raise StartRefused(reason=f"the log {path} can't be opened: {reason}") from error
     handler.setFormatter(OneLine(form))
     return handler

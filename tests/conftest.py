@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 LOGIN = ("sloth", "slow-but-steady")
 #: Seconds after which a thing that should have happened won't happen any more.
 PATIENCE = 20
+
+# A slow machine is no fault of the code under test.
+settings.register_profile("sloth-ci", deadline=None)
+settings.load_profile("sloth-ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

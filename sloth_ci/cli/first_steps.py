@@ -23,7 +23,7 @@ def write_samples(folder: Path) -> tuple[Path, ...]:
     """
     server, app = folder / "server.yml", folder / "apps" / "sample.yml"
     for file in (server, app):
-        if file.exists():
+        if file.exists() or file.is_symlink():
             raise ThereAlready(file=file)
     app.parent.mkdir(parents=True, exist_ok=True)
     text = (_SAMPLES / "server.yml").read_text(encoding="utf-8")

@@ -96,7 +96,7 @@ def claim(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> Claimed | Non
     """Take the app's oldest waiting build; None when there is none."""
     now = clock()
     row = db.execute(
-        "SELECT id, params, cause FROM builds WHERE app = ? AND status = 'queued'"
+        "SELECT id, params, cause, total FROM builds WHERE app = ? AND status = 'queued'"
         " ORDER BY id LIMIT 1",
         (app_id,),
     ).fetchone()
@@ -108,7 +108,7 @@ def claim(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> Claimed | Non
         (now, row[0]),
     )
     _count(db, app_id, -1)
-    return Claimed(id=row[0], params=json.loads(row[1]), cause=Cause(row[2]))
+    return Claimed(id=row[0], params=json.loads(row[1]), cause=Cause(row[2]), total=row[3])
 
 
 def finish(

@@ -63,6 +63,8 @@ class Claimed:
     id: int
     params: Mapping[str, str]
     cause: Cause
+    #: Actions that its app had when it was queued.
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

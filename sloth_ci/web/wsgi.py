@@ -69,7 +69,8 @@ def answer(environ: Environ, start_response: StartResponse, respond: Respond) ->
         reply = respond(environ)
     except SlothError as error:
         reply = render_error(error)
-    except Exception:  # noqa: BLE001  the edge: a fault of ours must end in an answer, and in the log
+    # The edge: a fault, be it an extension's sys.exit, must end in an answer, and in the log.
+    except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001
         ERROR_LOG.exception("A request failed: %s", environ.get("REQUEST_METHOD"))
         reply = render_error(SlothError())
     headers = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]

@@ -10,7 +10,14 @@ import pytest
 
 from sloth_ci import errors
 from sloth_ci.api import ACTIONS, ApiAction, Kind
-from sloth_ci.errors import ServerUnreachable, SlothError, UnexpectedAnswer
+from sloth_ci.errors import (
+    DatabaseRefused,
+    PortTaken,
+    ServerUnreachable,
+    SlothError,
+    StartRefused,
+    UnexpectedAnswer,
+)
 from tests.calls import Api, Reply, wait_until
 from tests.conftest import LOGIN, RunningServer
 from tests.docs.pages import find_part, parts_below, quoted
@@ -26,8 +33,9 @@ def codes() -> dict[str, int]:
         for thing in vars(errors).values()
         if isinstance(thing, type) and issubclass(thing, SlothError)
     }
-    for client_side in (ServerUnreachable, UnexpectedAnswer):
-        del found[client_side.code]
+    never_sent = (ServerUnreachable, UnexpectedAnswer, StartRefused, *StartRefused.__subclasses__())
+    for error in never_sent:
+        found.pop(error.code, None)
     return found
 
 
@@ -80,8 +88,8 @@ def test_the_table_of_errors_has_every_code_with_its_status_and_no_other() -> No
 def test_client_side_errors_are_told_apart() -> None:
     text = " ".join(find_part(PAGE, "Errors").paragraphs)
 
-    assert f"`{ServerUnreachable.code}`" in text
-    assert f"`{UnexpectedAnswer.code}`" in text
+    for error in (ServerUnreachable, UnexpectedAnswer, StartRefused, PortTaken, DatabaseRefused):
+        assert f"`{error.code}`" in text
 
 
 # Errors, provoked

@@ -80,7 +80,6 @@ def test_a_server_says_in_one_line_that_it_does_not_start_on_a_link(
     assert_untouched(precious)
 
 
-@pytest.mark.xfail(strict=True, reason="the logs are opened through links")
 @pytest.mark.parametrize("name", ["sloth_access.log", "sloth_error.log"])
 def test_a_server_does_not_write_through_a_link_in_the_place_of(
     name: str, folder: Path, precious: Path, launch: Callable[..., RunningServer]
