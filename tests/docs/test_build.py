@@ -73,5 +73,5 @@ def test_a_page_starts_with_its_only_first_level_heading(page: str) -> None:
 def test_a_page_names_no_place_of_the_machine_it_was_written_on(page: str) -> None:
     text = (ROOT / page).read_text()
 
-    assert "/work/" not in text
+    assert f"{ROOT}/" not in text
     assert str(Path.home()) + "/" not in text
