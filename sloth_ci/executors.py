@@ -139,8 +139,7 @@ class ThreadExecutor:
             self._lacking.notify_all()
             while self._running and monotonic() < deadline:
                 self._changed.wait(deadline - monotonic())
-            for halt in self._running.values():
-                halt.order(BuildStatus.INTERRUPTED)
+            self.interrupt()
             while self._threads:
                 self._changed.wait()
 

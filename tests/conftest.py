@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from sloth_ci.builds import Build, BuildJournal, Halt, Outcome, OutcomeStatus
+
 LOGIN = ("sloth", "slow-but-steady")
 #: Seconds after which a thing that should have happened won't happen any more.
 PATIENCE = 20
@@ -100,6 +102,29 @@ def start_server(
         process.wait(PATIENCE)
         raise StartFailed(line or (folder / "screen.txt").read_text(), folder)
     return RunningServer(found[0], folder, process)
+
+
+class Runs:
+    """Takes note of what would have been run."""
+
+    def __init__(self) -> None:
+        self.builds: list[Build] = []
+
+    def __call__(
+        self,
+        build: Build,
+        position: int,
+        deadline: float | None,
+        halt: Halt,
+        journal: BuildJournal,
+    ) -> Outcome:
+        self.builds.append(build)
+        return Outcome(OutcomeStatus.COMPLETED)
+
+
+@pytest.fixture
+def runs() -> Runs:
+    return Runs()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 
 from sloth_ci.app import App
 from sloth_ci.bed import Bed
-from sloth_ci.builds import Build, BuildJournal, Halt, Outcome, OutcomeStatus
 from sloth_ci.errors import (
     AppNotFound,
     BadParam,
@@ -26,31 +25,9 @@ from sloth_ci.request import Request
 from sloth_ci.store import Store
 from sloth_ci.validators import Validator, Verdict
 from sloth_ci.validators.dummy import DummyValidator
+from tests.conftest import Runs
 
 WEB = "listen_point: web\nactions: [echo hi]\n"
-
-
-class Runs:
-    """Takes note of what would have been run."""
-
-    def __init__(self) -> None:
-        self.builds: list[Build] = []
-
-    def __call__(
-        self,
-        build: Build,
-        position: int,
-        deadline: float | None,
-        halt: Halt,
-        journal: BuildJournal,
-    ) -> Outcome:
-        self.builds.append(build)
-        return Outcome(OutcomeStatus.COMPLETED)
-
-
-@pytest.fixture
-def runs() -> Runs:
-    return Runs()
 
 
 @pytest.fixture
@@ -352,3 +329,16 @@ def test_a_validator_that_can_not_be_made_refuses_its_app(
     with pytest.raises(ConfigInvalid, match=f"'dummy' can't be made: {type(error).__name__}: en"):
         bed.create("listen_point: web\nprovider: {dummy: {allow_unsigned: true}}")
     assert bed.apps() == []
+
+
+def test_a_provider_that_can_not_be_made_leaves_no_app(
+    make_bed: Callable[[], tuple[Bed, Store]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: DummyValidator, options: object) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(DummyValidator, "__init__", refuse)
+    bed, store = make_bed()
+    with pytest.raises(ConfigInvalid):
+        bed.create(WEB + "provider: {dummy: {allow_unsigned: true}}\n")
+    assert store.apps() == []

@@ -8,37 +8,15 @@ from pathlib import Path
 import pytest
 
 from sloth_ci.bed import Bed
-from sloth_ci.builds import Build, BuildJournal, Halt, Limits, Outcome, OutcomeStatus
+from sloth_ci.builds import Limits
 from sloth_ci.errors import ConfigInvalid, ConfigUnreadable
 from sloth_ci.executors import ImmediateExecutor
 from sloth_ci.journal import Journal
 from sloth_ci.store import Store
+from tests.conftest import Runs
 
 #: There on every system.
 USER = "daemon"
-
-
-class Runs:
-    """Takes note of what would have been run."""
-
-    def __init__(self) -> None:
-        self.builds: list[Build] = []
-
-    def __call__(
-        self,
-        build: Build,
-        position: int,
-        deadline: float | None,
-        halt: Halt,
-        journal: BuildJournal,
-    ) -> Outcome:
-        self.builds.append(build)
-        return Outcome(OutcomeStatus.COMPLETED)
-
-
-@pytest.fixture
-def runs() -> Runs:
-    return Runs()
 
 
 @pytest.fixture

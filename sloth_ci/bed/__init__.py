@@ -184,32 +184,38 @@ class Bed:
         return config
 
     def _add(self, config: AppConfig, text: str, *, origin: Origin, file: str | None) -> App:
+        # What can be refused comes before the store is changed.
+        validator = _make_validator(config.provider)
         app_id = self._store.add_app(
             listen_point=config.listen_point, origin=origin, config=text, file=file
         )
-        return self._install(app_id, config, file)
+        return self._install(app_id, config, validator, file)
 
     def _replace(
         self, app: App, config: AppConfig, text: str, *, origin: Origin, file: str | None
     ) -> App:
-        new = self._make(app.id, config, file)
+        new = self._make(app.id, config, _make_validator(config.provider), file)
         self._store.set_app(app_id=app.id, origin=origin, config=text, file=file)
         self._by_id[app.id] = self._by_listen_point[app.listen_point] = new
         self._on_add(new)
         return new
 
-    def _install(self, app_id: int, config: AppConfig, file: str | None) -> App:
-        app = self._make(app_id, config, file)
+    def _install(
+        self, app_id: int, config: AppConfig, validator: Validator | None, file: str | None
+    ) -> App:
+        app = self._make(app_id, config, validator, file)
         self._by_id[app.id] = self._by_listen_point[app.listen_point] = app
         self._on_add(app)
         self._journal.listening(app.id, app.listen_point)
         return app
 
-    def _make(self, app_id: int, config: AppConfig, file: str | None) -> App:
+    def _make(
+        self, app_id: int, config: AppConfig, validator: Validator | None, file: str | None
+    ) -> App:
         return App(
             app_id=app_id,
             config=config,
-            validator=None if config.provider is None else _make_validator(config.provider),
+            validator=validator,
             base_dir=self._base_dir if file is None else Path(file).parent,
             config_file=file,
             store=self._store,
@@ -239,9 +245,10 @@ class Bed:
             return
         if known.origin is Origin.API and known.config_file != file:
             raise ListenPointTaken(listen_point=config.listen_point)
+        validator = _make_validator(config.provider)
         if (known.config, known.config_file) != (text, file):
             self._store.set_app(app_id=known.id, origin=known.origin, config=text, file=file)
-        self._install(known.id, config, file)
+        self._install(known.id, config, validator, file)
 
     def _load_stored(self, files: set[str]) -> None:
         for stored in self._store.apps():
@@ -263,13 +270,16 @@ class Bed:
                 text = read_config_file(stored.config_file)
                 config = self._parse(text, base_dir)
                 if config.listen_point == stored.listen_point:
+                    validator = _make_validator(config.provider)
                     self._keep_text(stored, text)
-                    self._install(stored.id, config, stored.config_file)
+                    self._install(stored.id, config, validator, stored.config_file)
                     return
                 refusal = f"its listen point is now '{config.listen_point}'"
             except SlothError as error:
                 refusal = str(error)
-        self._install(stored.id, self._parse(stored.config, base_dir), stored.config_file)
+        config = self._parse(stored.config, base_dir)
+        validator = _make_validator(config.provider)
+        self._install(stored.id, config, validator, stored.config_file)
         if refusal:
             self._journal.kept_last_good_config(stored.id, refusal)
             SERVER_LOG.error("The app %s keeps its config: %s", stored.listen_point, refusal)
@@ -281,7 +291,9 @@ class Bed:
             )
 
 
-def _make_validator(provider: Provider) -> Validator:
+def _make_validator(provider: Provider | None) -> Validator | None:
+    if provider is None:
+        return None
     kind: Callable[[Section], Validator] = find(VALIDATORS, provider.name)
     try:
         return kind(provider.options)
