@@ -159,8 +159,11 @@ def _delete_log(database: Path) -> None:
 
 
 def _exchange(database: Path) -> None:
-    database.rename(f"{database}.away")
-    database.write_text("something else")
+    # In one step: a server that looks in between would rightly put its own file back.
+    other = Path(f"{database}.other")
+    other.write_text("something else")
+    os.link(database, f"{database}.away")
+    other.replace(database)
 
 
 def _exchange_back(database: Path) -> None:
