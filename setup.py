@@ -20,8 +20,18 @@ CORE = [
     "urllib3>=2.2",
     "tabulate>=0.10",
     "multipart>=1.2",
+    "pluggy>=1.5",
+    "jinja2>=3.1",
+    "prometheus-client>=0.21",
 ]
+EXTRAS = {
+    "notify": ["apprise>=1.9"],
+    "ssh": ["paramiko>=3.5"],
+    "docker": ["docker>=7.1"],
+    "schedule": ["cronsim>=2.6"],
+}
 TESTS = [
+    *(requirement for extra in EXTRAS.values() for requirement in extra),
     "pytest>=8",
     "pytest-xdist>=3.6",
     "pytest-timeout>=2.3",
@@ -37,6 +47,10 @@ TESTS = [
     "types-colorama",
     "sphinx>=8",
     "myst-parser>=4",
+    "aiosmtpd>=1.4",
+    "playwright>=1.49",
+    "types-paramiko",
+    "types-docker",
 ]
 
 setup(
@@ -54,7 +68,7 @@ setup(
     package_dir={"sloth_ci_extensions": "extensions"},
     package_data={"sloth_ci": ["py.typed", "samples/*"]},
     install_requires=CORE,
-    extras_require={"tests": TESTS},
+    extras_require={**EXTRAS, "tests": TESTS},
     entry_points={
         "console_scripts": ["sci = sloth_ci.cli:main", "sloth-ci = sloth_ci.cli:main"],
     },

@@ -1,7 +1,7 @@
-"""What arrived over HTTP, as plain data: all a validator ever sees of the web."""
+"""What arrives over HTTP and what is answered, as plain data: all that rooms see of the web."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,12 @@ class Request:
     def header(self, name: str) -> str:
         """The header's value, '' when it was not sent; the name's case doesn't matter."""
         return self.headers.get(name.lower(), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)

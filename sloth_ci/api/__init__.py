@@ -4,8 +4,8 @@ Docs, `sci` and tests are held against `ACTIONS`. Errors are raised; the web ren
 """
 
 from sloth_ci.api.actions import ACTIONS, Life, Server
-from sloth_ci.api.parameters import EMPTY, Answer, ApiAction, Kind, Parameter, Params, bind
 from sloth_ci.errors import ActionNotFound, MissingAction, RepeatedParam
+from sloth_ci.parameters import EMPTY, Answer, ApiAction, Kind, Parameter, Params, bind
 from sloth_ci.source import suggest
 
 __all__ = [

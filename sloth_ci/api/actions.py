@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sloth_ci import __version__
-from sloth_ci.api.parameters import EMPTY, Answer, ApiAction, Kind, Parameter
 from sloth_ci.app import App
 from sloth_ci.bed import Bed
 from sloth_ci.errors import AppNotFound, BadParam, BuildNotFound, DatabaseOff
+from sloth_ci.parameters import EMPTY, Answer, ApiAction, Kind, Parameter
 from sloth_ci.records import LEVEL_NAMES, LogRecord
 from sloth_ci.source import suggest
 from sloth_ci.store import Store

@@ -14,13 +14,13 @@ from sloth_ci.app import App
 from sloth_ci.bed import Bed
 from sloth_ci.config import ServerConfig
 from sloth_ci.errors import MethodRefused, PathNotFound
+from sloth_ci.request import Reply
 from sloth_ci.store import Accepted
 from sloth_ci.web.login import LoginCheck
 from sloth_ci.web.origin import check_host, check_origin, own_hosts
 from sloth_ci.web.parameters import read_parameters
 from sloth_ci.web.wsgi import (
     Environ,
-    Reply,
     StartResponse,
     answer,
     json_reply,

@@ -3,33 +3,23 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
 from sloth_ci.config import ServerConfig
 from sloth_ci.errors import BadBody, BadRequest, BodyTooLarge, EncodingRefused, SlothError
-from sloth_ci.request import Request
+from sloth_ci.request import Reply, Request
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 #: Answers a request; raises SlothError for a refusal.
-Respond = Callable[[Environ], "Reply"]
+Respond = Callable[[Environ], Reply]
 
 ERROR_LOG = logging.getLogger("sloth_ci.web")
 ACCESS_LOG = logging.getLogger("sloth_ci.access")
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP answer."""
-
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def json_reply(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:

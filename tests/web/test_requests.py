@@ -11,11 +11,11 @@ from argon2 import PasswordHasher
 
 from sloth_ci.config import ServerConfig, parse_server
 from sloth_ci.errors import BadBody, CrossSiteRefused, HostRefused, LoginRequired, SlothError
-from sloth_ci.request import Request
+from sloth_ci.request import Reply, Request
 from sloth_ci.web.login import LoginCheck
 from sloth_ci.web.origin import check_host, check_origin
 from sloth_ci.web.parameters import read_parameters
-from sloth_ci.web.wsgi import Reply, answer, read_body, read_head
+from sloth_ci.web.wsgi import answer, read_body, read_head
 
 
 def configured(tmp_path: Any, text: str) -> ServerConfig:

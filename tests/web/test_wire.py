@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from sloth_ci.config import parse_server
+from sloth_ci.request import Reply
 from sloth_ci.web import inbox, seats, vestibule
 from sloth_ci.web.crowd import Crowd, one_sender
 from sloth_ci.web.tls import open_tls
 from sloth_ci.web.wire import WireServer
-from sloth_ci.web.wsgi import Reply, answer, read_body
+from sloth_ci.web.wsgi import answer, read_body
 from tests.calls import wait_until
 
 TLS = Path(__file__).parent / "tls"

@@ -1,9 +1,9 @@
-"""What an action takes, and how a request's texts become its arguments: in this one place."""
+"""An action of the API as data: what it takes, how a request's texts become that, what it gives."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from sloth_ci.errors import BadParam, MissingParam, RepeatedParam, UnknownParam
 from sloth_ci.source import suggest
@@ -34,13 +34,31 @@ class Parameter:
     default: Any = None
 
 
+class Stream(Protocol):
+    """An answer that goes on: it is asked for more whenever something may have happened."""
+
+    #: The media type of the whole.
+    content_type: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+
+    def pull(self) -> bytes:
+        """What is new, b'' when nothing is; never waits."""
+
+    def close(self) -> bytes:
+        """The last words when the server ends it: b'' for none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an action gives back: a JSON value, or nothing at all when `empty`."""
+    """What an action gives back: a JSON value, nothing at all when `empty`, or a `stream`."""
 
     value: Any = None
     empty: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Stream | None = None
 
 
 EMPTY = Answer(empty=True)
