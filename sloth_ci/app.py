@@ -8,13 +8,17 @@ from pathlib import Path
 
 from sloth_ci.builds import Build
 from sloth_ci.config import AppConfig
-from sloth_ci.errors import BadParam, NoProvider, SlothError
+from sloth_ci.deliveries import Judgement, Receiver
+from sloth_ci.errors import BadParam
+from sloth_ci.extension.making import NO_EXTENSIONS, Extensions
+from sloth_ci.hooks import AppEvent
 from sloth_ci.journal import Journal
 from sloth_ci.masking import Mask
-from sloth_ci.request import Request
 from sloth_ci.store import Accepted, Cause, Claimed, NewDelivery, Store
 from sloth_ci.template import TemplateRefused, check_value
-from sloth_ci.validators import Validator, Verdict
+from sloth_ci.validators import Validator
+
+__all__ = ["NEVER", "App", "AppInfo", "Judgement", "Preview", "PreviewedAction", "list_secrets"]
 
 #: What `info` says of an app that has no build yet.
 NEVER = "Never triggered"
@@ -34,7 +38,28 @@ class AppInfo:
     last_build_id: int | None
 
 
-class App:
+@dataclass(frozen=True, slots=True)
+class PreviewedAction:
+    """What one action would run; all texts are masked."""
+
+    #: From 0.
+    position: int
+    command: str
+    #: The first param that it has a placeholder for and no value; None when there is none.
+    missing: str | None
+    critical: bool
+    detach: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a build would run, and with which params, those of the config among them."""
+
+    params: Mapping[str, str]
+    actions: tuple[PreviewedAction, ...]
+
+
+class App(Receiver):
     """Takes deliveries and triggers, and makes builds of them."""
 
     __slots__ = (
@@ -46,6 +71,9 @@ class App:
         "base_dir",
         "config",
         "config_file",
+        "config_hash",
+        "extensions",
+        "hooks",
         "id",
     )
 
@@ -60,8 +88,12 @@ class App:
         store: Store,
         journal: Journal,
         wake: Callable[[int], None],
+        extensions: Extensions = NO_EXTENSIONS,
+        config_hash: str = "",
     ) -> None:
         self.id = app_id
+        #: Tells its config's text from others.
+        self.config_hash = config_hash
         self.config = config
         self.base_dir = base_dir
         self.config_file = config_file
@@ -70,51 +102,42 @@ class App:
         self._journal = journal
         self._wake = wake
         self._mask: Mask | None = None
+        self.extensions = extensions
+        #: Of its extensions and of the server's; false when there are none.
+        self.hooks = self.extensions.hooks
 
     @property
     def listen_point(self) -> str:
         """The app's path and only name."""
         return self.config.listen_point
 
-    def receive(self, request: Request) -> Accepted:
-        """Take a provider's delivery: check it and queue its builds.
-
-        Raises what the validator raises, NoProvider, or what `Store.accept` raises; then no build
-        was queued.
-        """
-        if self._validator is None:
-            raise NoProvider(listen_point=self.listen_point)
-        try:
-            verdict = _judge(self._validator, request)
-            accepted = self._accept(
-                Cause.PUSH,
-                verdict.params,
-                NewDelivery(
-                    delivery_id=verdict.delivery_id,
-                    event=verdict.event,
-                    address=request.address,
-                    reason=verdict.reason,
-                ),
-            )
-        except SlothError as error:
-            self._journal.delivery_refused(
-                self.id, address=request.address, reason=self.mask(error.message)
-            )
-            raise
-        if accepted.builds and not accepted.repeated:
-            self._journal.delivery_accepted(
-                self.id, address=request.address, builds=len(accepted.builds)
-            )
-        elif not accepted.builds:
-            self._journal.delivery_ignored(self.id, address=request.address, reason=accepted.reason)
-        return accepted
-
-    def trigger(self, params: Mapping[str, str]) -> int:
-        """Queue a build with these params and give its id.
+    def trigger(self, params: Mapping[str, str], *, actor: str = "") -> int:
+        """Queue a build with these params and give its id; `actor` is who wants it.
 
         Raises BadParam, or what `Store.accept` raises.
         """
-        return self._accept(Cause.TRIGGER, (params,), None).builds[0]
+        return self._accept(Cause.TRIGGER, (params,), actor=actor).builds[0]
+
+    def preview(self, params: Mapping[str, str]) -> Preview:
+        """What a build with these params would run, as its log would show it.
+
+        Raises BadParam.
+        """
+        _check_params(params)
+        given = {**self.config.params, **params}
+        return Preview(
+            params=self._mask_params(given),
+            actions=tuple(
+                PreviewedAction(
+                    position=position,
+                    command=self.mask(action.template.fill(given)),
+                    missing=action.template.missing(given),
+                    critical=action.critical,
+                    detach=action.detach,
+                )
+                for position, action in enumerate(self.config.actions)
+            ),
+        )
 
     def make_build(self, claimed: Claimed) -> Build:
         """Everything the run of a claimed build needs."""
@@ -154,22 +177,27 @@ class App:
     def mask(self) -> Mask:
         """What keeps the app's secrets out of its log."""
         if self._mask is None:
-            from_provider = self._validator.secrets if self._validator else ()
-            self._mask = Mask((*self.config.secrets, *from_provider))
+            self._mask = Mask(list_secrets(self.config, self._validator))
         return self._mask
+
+    @property
+    def event(self) -> AppEvent:
+        """What extensions are told of the app."""
+        return AppEvent(self.id, self.listen_point, self.config_file, self.config.further)
+
+    def _mask_params(self, params: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: self.mask(value) for name, value in params.items()}
 
     def _accept(
         self,
         cause: Cause,
         params: tuple[Mapping[str, str], ...],
-        delivery: NewDelivery | None,
+        delivery: NewDelivery | None = None,
+        *,
+        actor: str,
     ) -> Accepted:
         for one_build in params:
-            for name, value in one_build.items():
-                try:
-                    check_value(name, value)
-                except TemplateRefused as error:
-                    raise BadParam(param=name, wanted=str(error), came="this value") from error
+            _check_params(one_build)
         accepted = self._store.accept(
             app_id=self.id,
             listen_point=self.listen_point,
@@ -177,18 +205,27 @@ class App:
             params=params,
             total=len(self.config.actions),
             delivery=delivery,
+            actor=actor,
         )
         if accepted.builds and not accepted.repeated:
+            if self.hooks:
+                for build_id in accepted.builds:
+                    self._journal.build_queued(build_id, hooks=self.hooks, mask=self.mask)
             self._wake(self.id)
         return accepted
 
 
-def _judge(validator: Validator, request: Request) -> Verdict:
-    """The validator's verdict; one from somebody else's package must not end the server."""
-    try:
-        return validator.validate(request)
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise RuntimeError(f"{type(validator).__name__} tried to end the server") from error
+def list_secrets(config: AppConfig, validator: Validator | None) -> tuple[str, ...]:
+    """What must not be seen in the log of an app."""
+    return (*config.secrets, *(validator.secrets if validator else ()))
+
+
+def _check_params(params: Mapping[str, str]) -> None:
+    for name, value in params.items():
+        try:
+            check_value(name, value)
+        except TemplateRefused as error:
+            raise BadParam(param=name, wanted=str(error), came="this value") from error
 
 
 def _expand(path: str, user: str | None) -> str:

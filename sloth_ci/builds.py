@@ -132,6 +132,13 @@ class Outcome:
     reason: str = ""
     exit_code: int | None = None
     signal: int | None = None
+    # What it took makes no outcome another one; None when it is not known.
+    #: Seconds of processor time, of the shell and of what it waited for.
+    cpu: float | None = field(default=None, compare=False)
+    #: Bytes of memory, at the most of its largest process.
+    memory: int | None = field(default=None, compare=False)
+    #: Bytes that it printed, be they kept or not.
+    output: int | None = field(default=None, compare=False)
 
     @property
     def started(self) -> bool:
@@ -143,12 +150,18 @@ class Outcome:
 class Halt:
     """An order, given from outside, that a running build ends now; the first one stands.
 
-    `fileno()` gives a descriptor that turns readable with the order, for `poll`.
+    It is made before the build is known: `begin` says which one it is, and an order for that very
+    build may come before. `fileno()` gives a descriptor that turns readable with the order, for
+    `poll`.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._status: BuildStatus | None = None
+        self._reason = ""
+        self._build_id: int | None = None
+        #: Orders for builds that may be the one that is going to run.
+        self._early: dict[int, tuple[BuildStatus, str]] = {}
         self._read, self._write = os.pipe()
 
     @property
@@ -156,13 +169,38 @@ class Halt:
         """The status that the build is to end with; None while it may run."""
         return self._status
 
-    def order(self, status: BuildStatus) -> None:
-        """Order the build's end with CANCELLED or INTERRUPTED."""
+    @property
+    def reason(self) -> str:
+        """Why the build is to end, '' when the status says it all."""
+        return self._reason
+
+    def begin(self, build_id: int) -> None:
+        """Say which build runs from now on."""
         with self._lock:
-            if self._status is None:
-                self._status = status
-                if self._write >= 0:
-                    os.write(self._write, b".")
+            self._build_id = build_id
+            early = self._early.pop(build_id, None)
+            self._early.clear()
+            if early:
+                self._order(*early)
+
+    def order(self, status: BuildStatus, reason: str = "") -> None:
+        """Order the end of whatever runs, with CANCELLED or INTERRUPTED."""
+        with self._lock:
+            self._order(status, reason)
+
+    def order_for(self, build_id: int, status: BuildStatus, reason: str = "") -> None:
+        """Order the end of that very build, and of no other that runs here."""
+        with self._lock:
+            if self._build_id is None:
+                self._early.setdefault(build_id, (status, reason))
+            elif self._build_id == build_id:
+                self._order(status, reason)
+
+    def _order(self, status: BuildStatus, reason: str) -> None:
+        if self._status is None:
+            self._status, self._reason = status, reason
+            if self._write >= 0:
+                os.write(self._write, b".")
 
     def fileno(self) -> int:
         """The descriptor to poll for reading."""
@@ -203,6 +241,8 @@ class Result:
 
     status: BuildStatus
     completed: int
+    #: Why, where the status alone doesn't tell.
+    reason: str = ""
 
 
 def run_build(
@@ -218,7 +258,7 @@ def run_build(
     completed = timed_out = 0
     for position in range(len(build.actions)):
         if halt.status:
-            return Result(halt.status, completed)
+            return Result(halt.status, completed, halt.reason)
         if build_deadline is not None and now() >= build_deadline:
             return Result(BuildStatus.TIMED_OUT, completed)
         deadline = _earlier(build_deadline, _after(build.exec_timeout, now))
@@ -235,7 +275,7 @@ def run_build(
         if end is None and outcome.status is OutcomeStatus.TIMED_OUT and deadline == build_deadline:
             end = BuildStatus.TIMED_OUT
         if end is not None:
-            return Result(end, completed)
+            return Result(end, completed, halt.reason if end is halt.status else "")
     return Result(_ran_through(completed, timed_out, len(build.actions)), completed)
 
 

@@ -10,10 +10,12 @@ SlothError                      500
 ├── Refused                     403
 │   ├── SignatureRefused  AddressRefused  CrossSiteRefused  HostRefused
 ├── NotFound                    404
-│   ├── ActionNotFound  AppNotFound  BuildNotFound  PathNotFound  ConfigFileNotFound
+│   ├── ActionNotFound  AppNotFound  BuildNotFound  DeliveryNotFound  PathNotFound
+│   ├── ConfigFileNotFound
 ├── MethodRefused               405
 ├── RequestTimeout              408
 ├── ListenPointTaken            409
+├── DeliveryNotReplayable       409
 ├── BodyTooLarge                413
 ├── EncodingRefused             415
 ├── TooManyTries                429
@@ -22,7 +24,7 @@ SlothError                      500
 │   ├── ConfigUnreadable  ConfigInvalid  ConfigMismatch
 ├── DatabaseOff                 501
 ├── Unavailable                 503
-│   ├── Stopping  QueueFull  DatabaseUnavailable
+│   ├── Stopping  QueueFull  DatabaseUnavailable  Unhealthy
 ├── StartRefused                what keeps a server from starting; never an answer
 │   ├── PortTaken  DatabaseRefused
 └── ServerUnreachable  UnexpectedAnswer     on the client's side only
@@ -140,6 +142,10 @@ class BuildNotFound(NotFound):
     """There is no build {id}; it may have been forgotten by now."""
 
 
+class DeliveryNotFound(NotFound):
+    """There is no delivery {id}; it may have been forgotten by now."""
+
+
 class PathNotFound(NotFound):
     """Nothing listens on '{path}'."""
 
@@ -166,6 +172,12 @@ class RequestTimeout(SlothError):
 
 class ListenPointTaken(SlothError):
     """The listen point '{listen_point}' is taken. Remove its app first, or choose another."""
+
+    status = 409
+
+
+class DeliveryNotReplayable(SlothError):
+    """The delivery {id} can't be taken once more: {reason}."""
 
     status = 409
 
@@ -241,6 +253,10 @@ class QueueFull(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """The database can't be written now ({reason}); nothing was accepted. Try again in a moment."""
+
+
+class Unhealthy(Unavailable):
+    """The server is not well: {problems}."""
 
 
 class StartRefused(SlothError):

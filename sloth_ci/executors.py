@@ -3,13 +3,14 @@
 import os
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from dataclasses import dataclass
 from threading import Condition, Event, RLock, Thread
 from time import monotonic, sleep
 from typing import Protocol
 
 from sloth_ci.builds import Build, BuildStatus, Halt, Result, RunAction, run_build
-from sloth_ci.errors import DatabaseUnavailable
+from sloth_ci.errors import DatabaseUnavailable, SlothError
+from sloth_ci.hooks import NO_HOOKS, Hooks, Unprepared
 from sloth_ci.journal import SERVER_LOG, Journal
 from sloth_ci.store import Claimed, Store
 
@@ -20,8 +21,18 @@ RETRY_DELAY = 1.0
 #: Descriptors that must be free before a build is taken; the start of an action needs about ten.
 DESCRIPTORS = 16
 
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A build that can be run, and who is told of that."""
+
+    build: Build
+    run_action: RunAction
+    hooks: Hooks = NO_HOOKS
+
+
 #: The build that a claim stands for; None when the app is gone meanwhile.
-MakeBuild = Callable[[int, Claimed], tuple[Build, RunAction] | None]
+MakeBuild = Callable[[int, Claimed], Ready | None]
 
 
 class Executor(Protocol):
@@ -30,8 +41,8 @@ class Executor(Protocol):
     def wake(self, app_id: int) -> None:
         """Say that the app may have a waiting build; returns at once."""
 
-    def halt(self, app_id: int, status: BuildStatus) -> None:
-        """End the app's running build, if any, with that status; returns at once."""
+    def halt(self, app_id: int, build_id: int, status: BuildStatus, reason: str = "") -> None:
+        """End that build of the app, if it runs, with that status; returns at once."""
 
     def stop(self, grace: float) -> None:
         """Start no more builds, give the running ones `grace` seconds, then interrupt them."""
@@ -46,42 +57,59 @@ class BuildRun:
         self._make_build = make_build
 
     def run_next(self, app_id: int, halt: Halt) -> bool:
-        """Run the app's oldest waiting build; False when none waits."""
+        """Run the app's oldest waiting build; False when none waits, or may start."""
+        if halt.status:
+            return False
         claimed = self._store.claim(app_id)
         if claimed is None:
             return False
+        halt.begin(claimed.id)
         try:
             made = self._make_build(app_id, claimed)
-        except Exception:  # noqa: BLE001  what is claimed must come to an end
+        except Exception as error:  # noqa: BLE001  what is claimed must come to an end
             SERVER_LOG.exception("Build %s could not be prepared", claimed.id)
-            self._finish(app_id, claimed.id, Result(BuildStatus.FAILED, 0), claimed.total, halt)
+            reason = error.message if isinstance(error, SlothError) else "The server's own fault"
+            result = Result(BuildStatus.FAILED, 0, reason)
+            self._finish(app_id, claimed.id, result, claimed.total, halt)
             return True
         if made is None:
-            self._finish(app_id, claimed.id, Result(BuildStatus.CANCELLED, 0), claimed.total, halt)
+            result = Result(BuildStatus.CANCELLED, 0, "The app was removed")
+            self._finish(app_id, claimed.id, result, claimed.total, halt)
             return True
-        build, run_action = made
-        result = self._run(build, run_action, halt)
-        self._finish(app_id, build.id, result, len(build.actions), halt)
+        build, hooks = made.build, made.hooks
+        if hooks:
+            self._journal.build_started(build.id, hooks=hooks, mask=build.mask)
+        result = self._run(made, halt)
+        written = self._finish(app_id, build.id, result, len(build.actions), halt)
+        if hooks and written:
+            self._journal.build_finished(build.id, hooks=hooks, mask=build.mask)
         return True
 
-    def _finish(self, app_id: int, build_id: int, result: Result, total: int, halt: Halt) -> None:
+    def _finish(self, app_id: int, build_id: int, result: Result, total: int, halt: Halt) -> bool:
+        """Write the build's end; False when the next start has to, as the server is ending."""
         while True:
             try:
                 self._store.finish(app_id=app_id, build_id=build_id, result=result, total=total)
             except DatabaseUnavailable as error:
                 SERVER_LOG.error("The end of build %s is not written yet: %s", build_id, error)
                 if halt.status is BuildStatus.INTERRUPTED:
-                    return  # the next start finds it running, and says interrupted
+                    return False  # the next start finds it running, and says interrupted
                 sleep(RETRY_DELAY)
             else:
-                return
+                return True
 
-    def _run(self, build: Build, run_action: RunAction, halt: Halt) -> Result:
+    def _run(self, ready: Ready, halt: Halt) -> Result:
+        build, journal = ready.build, self._journal
         try:
-            return run_build(build, run_action=run_action, journal=self._journal, halt=halt)
+            if ready.hooks:
+                build = ready.hooks.prepare_build(build, halt, journal)
+            return run_build(build, run_action=ready.run_action, journal=journal, halt=halt)
+        except Unprepared as reason:
+            journal.unprepared(build, str(reason))
+            return Result(halt.status or BuildStatus.FAILED, 0, halt.reason or str(reason))
         except Exception:  # noqa: BLE001  one build's trouble must not end the executor
             self._journal.build_broken(build)
-            return Result(BuildStatus.FAILED, 0)
+            return Result(BuildStatus.FAILED, 0, "The server's own fault")
 
 
 class ThreadExecutor:
@@ -122,11 +150,11 @@ class ThreadExecutor:
                 return
             self._line_up(app_id)
 
-    def halt(self, app_id: int, status: BuildStatus) -> None:
-        """End the app's running build, if any, with that status; returns at once."""
+    def halt(self, app_id: int, build_id: int, status: BuildStatus, reason: str = "") -> None:
+        """End that build of the app, if it runs, with that status; returns at once."""
         with self._changed:
             if app_id in self._running:
-                self._running[app_id].order(status)
+                self._running[app_id].order_for(build_id, status, reason)
 
     def stop(self, grace: float) -> None:
         """Start no more builds, give the running ones `grace` seconds, then interrupt them."""
@@ -241,9 +269,14 @@ def _make_halt() -> Halt | None:
 
 def _check_descriptors() -> None:
     """Raises OSError when an action could not be started now, and so its build would fail."""
-    with ExitStack() as opened:
-        for _ in range(DESCRIPTORS):
-            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        # Copies of one are as good as files, and cost far less.
+        while len(opened) < DESCRIPTORS:
+            opened.append(os.dup(opened[0]))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 class ImmediateExecutor:
@@ -262,7 +295,7 @@ class ImmediateExecutor:
         finally:
             halt.close()
 
-    def halt(self, app_id: int, status: BuildStatus) -> None:
+    def halt(self, app_id: int, build_id: int, status: BuildStatus, reason: str = "") -> None:
         """Nothing runs when this can be called."""
 
     def stop(self, grace: float) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sloth_ci.errors import StartRefused
 from sloth_ci.masking import escape_controls
 
-__all__ = ["OneLine", "escape_controls", "open_logs"]
+__all__ = ["OneLine", "escape_controls", "open_logs", "open_no_link"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -40,7 +40,7 @@ class LogFile(WatchedFileHandler):
     """
 
     def _open(self) -> TextIOWrapper:
-        descriptor = _open_no_link(self.baseFilename)
+        descriptor = open_no_link(self.baseFilename)
         return TextIOWrapper(
             FileIO(descriptor, "a"), encoding=self.encoding, errors=self.errors, write_through=True
         )
@@ -80,8 +80,11 @@ def open_logs(*, access_log: Path | None, error_log: Path | None, screen: bool) 
         server.addHandler(handler)
 
 
-def _open_no_link(path: str) -> int:
-    """Follow no link that somebody may have planted; /dev/stderr and its like are links too."""
+def open_no_link(path: str) -> int:
+    """Open a file to write at its end; follow no link that somebody may have planted there.
+
+    /dev/stderr and its like are links too. Raises OSError.
+    """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     if not path.startswith("/dev/"):
         flags |= os.O_NOFOLLOW

@@ -30,3 +30,15 @@ class Reply:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that a delivery was held against."""
+
+    #: Such as `signature` or `branch`.
+    rule: str
+    wanted: str
+    #: Never a secret.
+    seen: str
+    holds: bool

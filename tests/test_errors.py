@@ -17,7 +17,7 @@ from sloth_ci.errors import MethodRefused, SlothError, UnknownParam, from_answer
 
 SOURCES = sorted(Path(sloth_ci.__file__).parent.rglob("*.py"))
 #: Details that an error may have beside those in its message.
-FURTHER = {"ConfigInvalid": {"problems"}}
+FURTHER = {"ConfigInvalid": {"problems"}, "Unhealthy": {"checks"}}
 
 
 def all_errors() -> list[type[SlothError]]:

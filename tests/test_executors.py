@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from select import select
 from threading import Event, Lock, Thread
 from time import monotonic
 
@@ -17,7 +18,7 @@ from sloth_ci.builds import (
     Outcome,
     OutcomeStatus,
 )
-from sloth_ci.executors import BuildRun, Executor, ImmediateExecutor, ThreadExecutor
+from sloth_ci.executors import BuildRun, Executor, ImmediateExecutor, Ready, ThreadExecutor
 from sloth_ci.journal import Journal
 from sloth_ci.store import Cause, Claimed, Origin, Store
 from sloth_ci.template import compile_template
@@ -61,7 +62,8 @@ class Stage:
         if claimed.id in self.unprepared:
             raise ZeroDivisionError
         actions = (Action(compile_template("true")),)
-        return Build(claimed.id, app_id, f"app{app_id}", actions, claimed.params), self.run_action
+        build = Build(claimed.id, app_id, f"app{app_id}", actions, claimed.params)
+        return Ready(build, self.run_action)
 
     def run_action(
         self,
@@ -91,6 +93,11 @@ class Stage:
         while not all(self.status(one).final for one in build_ids):
             assert monotonic() < deadline, [self.status(one) for one in build_ids]
             Event().wait(0.005)
+
+
+def poll(halt: Halt) -> bool:
+    """Whether the order comes in time."""
+    return bool(select([halt], [], [], PATIENCE)[0])
 
 
 @pytest.fixture
@@ -299,9 +306,7 @@ class TestThreadExecutor(ExecutorContract):
 
         def act(_build: Build, halt: Halt) -> Outcome:
             started.set()
-            deadline = monotonic() + PATIENCE
-            while halt.status is None and monotonic() < deadline:
-                Event().wait(0.005)
+            assert poll(halt)
             return Outcome(OutcomeStatus.HALTED)
 
         stage.act = act
@@ -309,9 +314,74 @@ class TestThreadExecutor(ExecutorContract):
         build = stage.queue(app_id)
         executor.wake(app_id)
         assert started.wait(PATIENCE)
-        executor.halt(app_id, BuildStatus.CANCELLED)
+        executor.halt(app_id, build, BuildStatus.CANCELLED, "Cancelled by joe")
         stage.wait_until_final(build)
+        stored = stage.store.find_build(build)
+        assert stored is not None
+        assert (stored.status, stored.reason) == (BuildStatus.CANCELLED, "Cancelled by joe")
+
+    def test_a_halt_between_the_claim_and_the_run_ends_the_build_it_names(
+        self, executor: ThreadExecutor, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app_id = stage.add_app()
+        build, following = stage.queue(app_id), stage.queue(app_id)
+        claim = stage.store.claim
+
+        def claim_slowly(app_id: int) -> Claimed | None:
+            claimed = claim(app_id)
+            if claimed and claimed.id == build:
+                # It runs for everybody, and its own thread doesn't know yet.
+                executor.halt(app_id, build, BuildStatus.CANCELLED)
+            return claimed
+
+        monkeypatch.setattr(stage.store, "claim", claim_slowly)
+        executor.wake(app_id)
+        stage.wait_until_final(build, following)
         assert stage.status(build) is BuildStatus.CANCELLED
+        assert stage.status(following) is BuildStatus.COMPLETE
+        assert stage.ran == [following]
+
+    def test_a_halt_that_comes_late_never_ends_the_following_build(
+        self, executor: ThreadExecutor, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        app_id = stage.add_app()
+        build = stage.queue(app_id)
+        executor.wake(app_id)
+        stage.wait_until_final(build)
+        following = stage.queue(app_id)
+        claim = stage.store.claim
+
+        def claim_slowly(app_id: int) -> Claimed | None:
+            executor.halt(app_id, build, BuildStatus.CANCELLED)
+            claimed = claim(app_id)
+            executor.halt(app_id, build, BuildStatus.CANCELLED)
+            return claimed
+
+        def act(_build: Build, _halt: Halt) -> Outcome:
+            executor.halt(app_id, build, BuildStatus.CANCELLED)
+            return DONE
+
+        stage.act = act
+        monkeypatch.setattr(stage.store, "claim", claim_slowly)
+        executor.wake(app_id)
+        stage.wait_until_final(following)
+        assert stage.status(following) is BuildStatus.COMPLETE
+
+    def test_builds_of_a_paused_app_wait_until_it_goes_on(
+        self, executor: ThreadExecutor, stage: Stage
+    ) -> None:
+        paused, other = stage.add_app("paused"), stage.add_app("other")
+        stage.store.pause(paused, reason="holiday", by="joe")
+        waiting = stage.queue(paused)
+        executor.wake(paused)
+        running = stage.queue(other)
+        executor.wake(other)
+        stage.wait_until_final(running)
+        assert stage.status(waiting) is BuildStatus.QUEUED
+        stage.store.resume(paused)
+        executor.wake(paused)
+        stage.wait_until_final(waiting)
+        assert stage.ran == [running, waiting]
 
     def test_the_stop_waits_for_what_runs_within_its_grace(self, stage: Stage) -> None:
         executor = ThreadExecutor(stage.build_run, max_builds=2)

@@ -1,45 +1,46 @@
 """The bed: all apps by listen point (a group of sloths is a bed)."""
 
-from collections.abc import Callable
-from glob import glob
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 
 from sloth_ci.app import App
 from sloth_ci.bed.config_files import read_config_file, without_content
-from sloth_ci.bed.privileges import check_privileges, warn_of_root
-from sloth_ci.builds import Build, BuildStatus, RunAction
-from sloth_ci.config import AppConfig, Provider, Section, parse_app, read_app_document
+from sloth_ci.bed.equipment import VALIDATORS, Equipment, Parts
+from sloth_ci.bed.orders import Orders
+from sloth_ci.bed.privileges import warn_of_root
+from sloth_ci.bed.start import Start
+from sloth_ci.builds import BuildStatus, RunAction
+from sloth_ci.config import AppConfig, ServerConfig, read_app_document
 from sloth_ci.errors import (
     AppNotFound,
     ConfigError,
-    ConfigInvalid,
     ConfigMismatch,
     ConfigUnreadable,
     ListenPointTaken,
-    SlothError,
     Stopping,
 )
-from sloth_ci.executors import BuildRun, Executor
-from sloth_ci.journal import SERVER_LOG, Journal
-from sloth_ci.registry import Kind, find
+from sloth_ci.executors import BuildRun, Executor, Ready
+from sloth_ci.extension.making import Extensions
+from sloth_ci.hooks import AppEvent, HookedRun, Specs
+from sloth_ci.journal import Journal
+from sloth_ci.parameters import ApiAction
+from sloth_ci.shell import ShellRunner
 from sloth_ci.source import suggest
-from sloth_ci.store import Claimed, Origin, Store, StoredApp
-from sloth_ci.validators import BUILT_IN, Validator
+from sloth_ci.store import Claimed, Origin, Store, StoredBuild, hash_config
 
-VALIDATORS = Kind(
-    word="provider",
-    group="sloth_ci.validators",
-    constant="VALIDATOR",
-    built_in=BUILT_IN,
-    parent=Validator,
-)
+__all__ = ["VALIDATORS", "Bed", "Listener"]
 
 #: Told of each app that comes or goes.
 Listener = Callable[[App], None]
 
+#: Waiting builds of an app that is removed, of which extensions are told.
+MOST_TOLD = 1_000
+_RUNNING = (BuildStatus.RUNNING,)
 
-class Bed:
+
+class Bed(Orders, Start):
     """Makes, keeps, finds and removes apps; each step is in the store before it is answered."""
 
     def __init__(
@@ -52,6 +53,7 @@ class Bed:
         make_executor: Callable[[BuildRun], Executor],
         on_add: Listener = lambda _app: None,
         on_remove: Listener = lambda _app: None,
+        server: ServerConfig | None = None,
     ) -> None:
         self._store = store
         self._journal = journal
@@ -64,6 +66,29 @@ class Bed:
         self._by_id: dict[int, App] = {}
         self._taking = True
         self.executor = make_executor(BuildRun(store, journal, self._make_build))
+        #: Extensions begin once all apps are there.
+        self._begun = False
+        self._equipment = Equipment(
+            store=store,
+            journal=journal,
+            base_dir=base_dir,
+            config=server or ServerConfig(),
+            shell=run_action if isinstance(run_action, ShellRunner) else ShellRunner(),
+            trigger=self._trigger,
+            apps=self._names,
+        )
+
+    @property
+    def extensions(self) -> Extensions:
+        """Those of the server."""
+        return self._equipment.server
+
+    def further_actions(self, taken: Iterable[str]) -> Mapping[str, ApiAction]:
+        """The actions of the API that extensions add to those whose names are taken.
+
+        Raises ConfigInvalid when one of them is taken.
+        """
+        return self._equipment.further_actions(taken)
 
     def create(self, config_text: str) -> App:
         """Make an app of a config text.
@@ -74,7 +99,7 @@ class Bed:
         with self._lock:
             if config.listen_point in self._by_listen_point:
                 raise ListenPointTaken(listen_point=config.listen_point)
-            return self._add(config, config_text, origin=Origin.API, file=None)
+            return self._add(self._make(config, config_text), origin=Origin.API)
 
     def bind(self, listen_point: str, config_file: str) -> App:
         """Bind an app with the file that its config came from; its relative paths count from there.
@@ -93,7 +118,8 @@ class Bed:
                 raise without_content(config_file, error) from None
             if new != read_app_document(stored.config).data:
                 raise ConfigMismatch(listen_point=listen_point, config_file=config_file)
-            app = self._replace(app, config, text, origin=stored.origin, file=config_file)
+            parts = self._make(config, text, file=config_file, app_id=app.id)
+            app = self._replace(app, parts, origin=stored.origin)
             self._journal.bound(app.id, config_file)
             return app
 
@@ -120,7 +146,8 @@ class Bed:
                 )
             if config.listen_point != listen_point:
                 raise ConfigMismatch(listen_point=listen_point, config_file=file or "config_string")
-            return self._replace(app, config, config_text, origin=stored.origin, file=file)
+            parts = self._make(config, config_text, file=file, app_id=app.id)
+            return self._replace(app, parts, origin=stored.origin)
 
     def remove(self, listen_point: str) -> None:
         """Remove an app: what waits is cancelled, what runs is ended.
@@ -129,12 +156,20 @@ class Bed:
         """
         with self._lock:
             app = self.find(listen_point)
+            waiting = self._find_waiting(app) if app.hooks else ()
             self._store.remove_app(app.id)
             del self._by_listen_point[listen_point]
             del self._by_id[app.id]
             self._on_remove(app)
             self._journal.stopped(app.id)
-            self.executor.halt(app.id, BuildStatus.CANCELLED)
+            # What is to end is named, as the listen point may be taken again at once.
+            for build in self._store.builds(app_id=app.id, statuses=_RUNNING, most=1):
+                reason = "The app was removed"
+                self.executor.halt(app.id, build.id, BuildStatus.CANCELLED, reason)
+            for build in waiting:
+                self._journal.build_finished(build.id, hooks=app.hooks, mask=app.mask)
+            app.hooks.tell(Specs.app_removed, app.event)
+            app.extensions.close()
 
     def find(self, listen_point: str) -> App:
         """The app of that listen point.
@@ -156,10 +191,13 @@ class Bed:
         """Take up the apps of the store and those of the config files, and run what waits."""
         interrupted = self._store.recover()
         with self._lock:
-            self._load_stored(self._load_files(globs))
+            self._load_apps(globs)
+            self._begin()
         warn_of_root(self.apps())
         for build_id, app_id in interrupted:
             app = self._by_id.get(app_id)
+            if app is not None and app.hooks:
+                self._journal.build_finished(build_id, hooks=app.hooks, mask=app.mask)
             if app is not None and app.config.rerun_interrupted:
                 self._store.requeue(build_id=build_id, total=len(app.config.actions))
         for app_id in self._store.waiting_apps():
@@ -174,137 +212,111 @@ class Bed:
         """Take no new builds from now on."""
         self._taking = False
 
-    def _make_build(self, app_id: int, claimed: Claimed) -> tuple[Build, RunAction] | None:
+    def close(self) -> None:
+        """Let all extensions end; after this, nothing is to be done with any app."""
+        with self._lock:
+            for app in self.apps():
+                app.extensions.close()
+            self._equipment.close()
+
+    def _begin(self) -> None:
+        """Let the extensions of the server and of all apps begin."""
+        self._equipment.server.open(None)
+        self._begun = True
+        for app in self.apps():
+            self._introduce(app, replace(app.event, at_start=True))
+
+    def _introduce(self, app: App, event: AppEvent) -> None:
+        if self._begun and app.hooks:
+            app.extensions.open(app.id)
+            app.hooks.tell(Specs.app_added, event)
+
+    def _find_waiting(self, app: App) -> Sequence[StoredBuild]:
+        """What is to be told of when it ends with its app."""
+        if not app.hooks.hears(Specs.build_finished):
+            return ()
+        waiting = (BuildStatus.QUEUED,)
+        return self._store.builds(app_id=app.id, statuses=waiting, most=MOST_TOLD)
+
+    def _trigger(self, listen_point: str, params: Mapping[str, str], actor: str) -> int:
+        self.check_taking()
+        return self.find(listen_point).trigger(params, actor=actor)
+
+    def _names(self) -> list[str]:
+        return sorted(self._by_listen_point)
+
+    def _make_build(self, app_id: int, claimed: Claimed) -> Ready | None:
         app = self._by_id.get(app_id)
-        return None if app is None else (app.make_build(claimed), self._run_action)
+        if app is None:
+            return None
+        if claimed.config_hash != app.config_hash:
+            app = self._restore(app, claimed)
+        run_action = HookedRun(app.hooks, self._run_action) if app.hooks else self._run_action
+        return Ready(app.make_build(claimed), run_action, app.hooks)
+
+    def _restore(self, app: App, claimed: Claimed) -> App:
+        """The app as it was with the config that a build is to run with.
+
+        Its extensions are there to prepare and run builds; nothing else of them begins. Raises
+        ConfigInvalid.
+        """
+        text = None if claimed.config_id is None else self._store.config(claimed.config_id)
+        if text is None:
+            return app
+        config = self._parse(text, app.base_dir)
+        parts = self._make(config, text, file=app.config_file, app_id=app.id)
+        return self._assemble(app.id, parts)
+
+    def _count_actions(self, app: App, config: str) -> int:
+        return len(self._parse(config, app.base_dir).actions)
 
     def _parse(self, text: str, base_dir: Path) -> AppConfig:
-        config = parse_app(text, base_dir=base_dir, find_options=_find_options)
-        check_privileges(config, text)
-        return config
+        return self._equipment.parse(text, base_dir)
 
-    def _add(self, config: AppConfig, text: str, *, origin: Origin, file: str | None) -> App:
+    def _make(
+        self, config: AppConfig, text: str, *, file: str | None = None, app_id: int | None = None
+    ) -> Parts:
         # What can be refused comes before the store is changed.
-        validator = _make_validator(config.provider)
-        app_id = self._store.add_app(
-            listen_point=config.listen_point, origin=origin, config=text, file=file
-        )
-        return self._install(app_id, config, validator, file)
+        return self._equipment.make(config, text, file=file, app_id=app_id)
 
-    def _replace(
-        self, app: App, config: AppConfig, text: str, *, origin: Origin, file: str | None
-    ) -> App:
-        new = self._make(app.id, config, _make_validator(config.provider), file)
-        self._store.set_app(app_id=app.id, origin=origin, config=text, file=file)
+    def _add(self, parts: Parts, *, origin: Origin) -> App:
+        app_id = self._store.add_app(
+            listen_point=parts.config.listen_point,
+            origin=origin,
+            config=parts.text,
+            file=parts.file,
+        )
+        return self._install(app_id, parts)
+
+    def _replace(self, app: App, parts: Parts, *, origin: Origin) -> App:
+        self._store.set_app(app_id=app.id, origin=origin, config=parts.text, file=parts.file)
+        new = self._assemble(app.id, parts)
+        app.extensions.close()
+        if new.hooks:
+            new.extensions.open(new.id)
+            new.hooks.tell(Specs.app_updated, new.event)
         self._by_id[app.id] = self._by_listen_point[app.listen_point] = new
         self._on_add(new)
         return new
 
-    def _install(
-        self, app_id: int, config: AppConfig, validator: Validator | None, file: str | None
-    ) -> App:
-        app = self._make(app_id, config, validator, file)
+    def _install(self, app_id: int, parts: Parts) -> App:
+        app = self._assemble(app_id, parts)
         self._by_id[app.id] = self._by_listen_point[app.listen_point] = app
+        self._introduce(app, app.event)
         self._on_add(app)
         self._journal.listening(app.id, app.listen_point)
         return app
 
-    def _make(
-        self, app_id: int, config: AppConfig, validator: Validator | None, file: str | None
-    ) -> App:
+    def _assemble(self, app_id: int, parts: Parts) -> App:
         return App(
             app_id=app_id,
-            config=config,
-            validator=validator,
-            base_dir=self._base_dir if file is None else Path(file).parent,
-            config_file=file,
+            config=parts.config,
+            validator=parts.validator,
+            base_dir=parts.base_dir,
+            config_file=parts.file,
             store=self._store,
             journal=self._journal,
             wake=self.executor.wake,
+            extensions=parts.extensions,
+            config_hash=hash_config(parts.text),
         )
-
-    def _load_files(self, globs: tuple[str, ...]) -> set[str]:
-        """Make or renew the apps of config files; gives the paths of all files, good or not."""
-        stored = {app.listen_point: app for app in self._store.apps()}
-        found = (glob(pattern, recursive=True) for pattern in globs)  # noqa: PTH207  absolute ones
-        files = sorted({name for names in found for name in names})
-        for file in files:
-            try:
-                text = read_config_file(file)
-                config = self._parse(text, Path(file).parent)
-                self._load_file(file, text, config, stored.get(config.listen_point))
-            except SlothError as error:
-                SERVER_LOG.error("The config file %s is refused: %s", file, error)
-        return set(files)
-
-    def _load_file(self, file: str, text: str, config: AppConfig, known: StoredApp | None) -> None:
-        if config.listen_point in self._by_listen_point:
-            raise ListenPointTaken(listen_point=config.listen_point)
-        if known is None:
-            self._add(config, text, origin=Origin.FILE, file=file)
-            return
-        if known.origin is Origin.API and known.config_file != file:
-            raise ListenPointTaken(listen_point=config.listen_point)
-        validator = _make_validator(config.provider)
-        if (known.config, known.config_file) != (text, file):
-            self._store.set_app(app_id=known.id, origin=known.origin, config=text, file=file)
-        self._install(known.id, config, validator, file)
-
-    def _load_stored(self, files: set[str]) -> None:
-        for stored in self._store.apps():
-            if stored.id in self._by_id:
-                continue
-            if stored.origin is Origin.FILE and stored.config_file not in files:
-                self._store.remove_app(stored.id)  # its file is gone, and so is the app
-                continue
-            try:
-                self._load_one(stored)
-            except SlothError as error:
-                SERVER_LOG.error("The app %s can't be taken up: %s", stored.listen_point, error)
-
-    def _load_one(self, stored: StoredApp) -> None:
-        base_dir, refusal = self._base_dir, None
-        if stored.config_file is not None:
-            base_dir = Path(stored.config_file).parent
-            try:
-                text = read_config_file(stored.config_file)
-                config = self._parse(text, base_dir)
-                if config.listen_point == stored.listen_point:
-                    validator = _make_validator(config.provider)
-                    self._keep_text(stored, text)
-                    self._install(stored.id, config, validator, stored.config_file)
-                    return
-                refusal = f"its listen point is now '{config.listen_point}'"
-            except SlothError as error:
-                refusal = str(error)
-        config = self._parse(stored.config, base_dir)
-        validator = _make_validator(config.provider)
-        self._install(stored.id, config, validator, stored.config_file)
-        if refusal:
-            self._journal.kept_last_good_config(stored.id, refusal)
-            SERVER_LOG.error("The app %s keeps its config: %s", stored.listen_point, refusal)
-
-    def _keep_text(self, stored: StoredApp, text: str) -> None:
-        if text != stored.config:
-            self._store.set_app(
-                app_id=stored.id, origin=stored.origin, config=text, file=stored.config_file
-            )
-
-
-def _make_validator(provider: Provider | None) -> Validator | None:
-    if provider is None:
-        return None
-    kind: Callable[[Section], Validator] = find(VALIDATORS, provider.name)
-    try:
-        return kind(provider.options)
-    # Somebody else's module may raise anything, and what ends a program must not end the server.
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise ConfigInvalid(
-            text=f"the provider '{provider.name}' can't be made: {reason}"
-        ) from error
-
-
-def _find_options(name: str) -> type[Section]:
-    options: type[Section] = find(VALIDATORS, name).Options
-    return options

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 
 from sloth_ci.app import App
-from sloth_ci.config import AppConfig, read_app_document
-from sloth_ci.errors import ConfigInvalid
+from sloth_ci.config import AppConfig, read_app_document, refused_at
 from sloth_ci.journal import SERVER_LOG
 from sloth_ci.shell import NotRunnable, check_runnable, is_root
 
@@ -18,16 +17,7 @@ def check_privileges(config: AppConfig, text: str) -> None:
         check_runnable(user=config.user, limits=config.limits.granted)
     except NotRunnable as error:
         place = read_app_document(text).locate(tuple(error.key.split(".")))
-        raise ConfigInvalid(
-            text=f"{place}: {error}",
-            problems=[
-                {
-                    "line": place.line if place else None,
-                    "column": place.column if place else None,
-                    "problem": str(error),
-                }
-            ],
-        ) from error
+        raise refused_at(place, str(error)) from error
 
 
 def warn_of_root(apps: Iterable[App]) -> None:

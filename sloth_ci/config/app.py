@@ -1,15 +1,15 @@
 """The config of an app."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainValidator, SkipValidation
+from pydantic import BeforeValidator, Field, PlainValidator, SkipValidation, create_model
 
 from sloth_ci.builds import Action
+from sloth_ci.config.extensions import Extensions, FindOptions, check_extensions, find_secrets
 from sloth_ci.config.fields import (
-    Extensions,
     Flag,
     ListenPoint,
     Names,
@@ -21,16 +21,12 @@ from sloth_ci.config.fields import (
 )
 from sloth_ci.config.limits import LimitsSection
 from sloth_ci.config.parsing import Check, read_document
-from sloth_ci.config.secret import Secret
 from sloth_ci.config.wording import came
 from sloth_ci.source import Document, Tagged
 from sloth_ci.template import TemplateRefused, check_value, compile_template
 
 ALIASES = {"id": "listen_point", "name": "listen_point"}
 TAGS = frozenset({"!critical", "!detach"})
-
-#: The section of a provider's options, by the provider's name; raises LookupError with a sentence.
-FindOptions = Callable[[str], type[Section]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +87,53 @@ class AppConfig(Section):
     extensions: Extensions = Field(default_factory=dict)
 
     @property
+    def further(self) -> Mapping[str, Any]:
+        """What it says under the keys that `with_keys` added, without those it leaves out."""
+        names = type(self).model_fields.keys() - AppConfig.model_fields.keys()
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @property
     def secrets(self) -> tuple[str, ...]:
-        """The values among params and env that came from outside the config."""
-        return tuple(
-            value
-            for values in (self.params, self.env)
-            for value in values.values()
-            if isinstance(value, Secret)
-        )
+        """The secrets of extensions, and the values of params and env from outside the config."""
+        return tuple(find_secrets((self.params, self.env, self.extensions, dict(self.further))))
+
+
+def with_keys(keys: Mapping[str, Any]) -> type[AppConfig]:
+    """The config of an app with further keys, each with its type: a section or a kind of value.
+
+    Raises ValueError for a name that can't be a key.
+    """
+    for name in keys:
+        if not name.isidentifier() or name.startswith("_") or hasattr(AppConfig, name):
+            raise ValueError(f"'{name}' can't be a further key of apps' configs")
+        if name in AppConfig.model_fields or name in ALIASES:
+            raise ValueError(f"'{name}' is a key of apps' configs already")
+    fields: dict[str, Any] = {name: (kind, None) for name, kind in keys.items()}
+    return create_model("AppConfig", __base__=AppConfig, **fields) if fields else AppConfig
 
 
 def parse_app(
-    text: str, *, base_dir: Path, find_options: FindOptions, file: str | None = None
+    text: str,
+    *,
+    base_dir: Path,
+    find_options: FindOptions,
+    find_extension: FindOptions | None = None,
+    kind: type[AppConfig] = AppConfig,
+    file: str | None = None,
 ) -> AppConfig:
     """Check an app's config text; relative paths in it count from `base_dir`.
 
-    Raises ConfigInvalid, which names every problem with its line and column.
+    `find_options` gives the options of providers, `find_extension` those of extensions, which stay
+    unchecked without it. Raises ConfigInvalid, which names every problem with its line and column.
     """
     document = read_app_document(text, file=file)
     check = Check(document, base_dir=base_dir, file=file)
     value = dict(document.data)
     if value.get("provider") is not None:
         value["provider"] = _check_provider(check, value["provider"], find_options)
-    config = check.section(AppConfig, value)
+    if find_extension is not None and "extensions" in value:
+        value["extensions"] = check_extensions(check, value["extensions"], find_extension)
+    config = check.section(kind, value)
     if config is not None:
         _check_values(check, config)
     return check.finish(config)

@@ -24,6 +24,7 @@ MAX_BYTES = 10**15
 
 _LISTEN_POINT = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _SIZE = re.compile(r"([0-9]{1,15})(\.[0-9]{1,15})?\s*([kMG]?)B?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
@@ -152,21 +153,19 @@ def read_identifier(value: Any) -> str:
     raise ValueError("must have a name of letters, digits and _, not starting with a digit")
 
 
+def read_page_name(value: Any) -> str:
+    """A word that can stand in a path."""
+    if isinstance(value, str) and _PAGE_NAME.fullmatch(value):
+        return value
+    raise ValueError(f"must be letters, digits, - and _, not {came(value)}")
+
+
 def read_mapping(value: Any) -> dict[str, Any]:
     """A mapping; nothing is an empty one."""
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise ValueError(f"must be a mapping, not {kind_of(value)}")
-    return value
-
-
-def read_extension(value: Any) -> dict[str, Any]:
-    """An extension's options, unchecked but for the name of its module."""
-    if not isinstance(value, dict):
-        raise ValueError(f"must be a mapping with the key 'module', not {kind_of(value)}")
-    if not value.get("module") or not isinstance(value["module"], str):
-        raise ValueError("must name its module with the key 'module'")
     return value
 
 
@@ -207,6 +206,7 @@ def one_of(*words: str) -> Any:
     return PlainValidator(read_word)
 
 
+PageName = Annotated[str, PlainValidator(read_page_name)]
 Text = Annotated[str, PlainValidator(read_text)]
 Filled = Annotated[str, PlainValidator(read_filled)]
 OptionalFilled = Annotated[str | None, PlainValidator(optional(read_filled))]
@@ -227,10 +227,6 @@ Networks = Annotated[
 ]
 ListenPoint = Annotated[str, PlainValidator(read_listen_point)]
 Identifier = Annotated[str, PlainValidator(read_identifier)]
-Extensions = Annotated[
-    dict[Filled, Annotated[dict[str, Any], PlainValidator(read_extension)]],
-    BeforeValidator(read_mapping),
-]
 Names = Annotated[dict[Identifier, Value], BeforeValidator(read_mapping)]
 
 

@@ -71,6 +71,10 @@ class Check:
         """Note what is wrong at `path`."""
         self._problems.append((self._document.locate(path), sentence))
 
+    def locate(self, path: SourcePath) -> Place | None:
+        """Where it stands in the text."""
+        return self._document.locate(path)
+
     def finish(self, checked: AnySection | None) -> AnySection:
         """What was checked.
 
@@ -79,6 +83,11 @@ class Check:
         if self._problems or checked is None:
             raise _invalid(self._file, sorted(self._problems, key=_order), untold=self._untold)
         return checked
+
+
+def refused_at(place: Place | None, sentence: str) -> ConfigInvalid:
+    """The refusal of a config for what stands at that place."""
+    return _invalid(None, [(place, sentence)])
 
 
 def _order(problem: tuple[Place | None, str]) -> Place:
@@ -126,7 +135,7 @@ def _sentence(section: type[Section], name: str, found: ErrorDetails) -> str:
 
 def _nearest(key: str, section: type[Section], loc: SourcePath) -> str:
     known = list(_known_keys(section, loc))
-    return suggest(key, known) or f" Known keys: {', '.join(known)}"
+    return suggest(key, known) or f" Known keys: {', '.join(known) or 'none'}"
 
 
 def _known_keys(section: type[Section], loc: SourcePath) -> Iterator[str]:

@@ -3,11 +3,12 @@
 from os import cpu_count
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainValidator, PrivateAttr
 
+from sloth_ci.config.extensions import Extensions, FindOptions, check_extensions, find_secrets
 from sloth_ci.config.fields import (
-    Extensions,
     Filled,
     Flag,
     Networks,
@@ -19,6 +20,7 @@ from sloth_ci.config.fields import (
     Section,
     Size,
     Texts,
+    optional,
     read_filled,
     whole_number,
 )
@@ -49,6 +51,15 @@ def list_logins(value: Any) -> list[Any]:
             f" not {kind_of(value)}"
         )
     return items
+
+
+def read_url(value: Any) -> str:
+    """The address of a server, without a slash at the end."""
+    text = read_filled(value)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"must be an address such as https://ci.example.com, not {came(text)}")
+    return text.rstrip("/")
 
 
 def read_days(value: Any) -> float:
@@ -109,6 +120,8 @@ class ServerConfig(Section):
     paths: Paths = Field(default_factory=Paths)
     daemon: Flag = False
     extensions: Extensions = Field(default_factory=dict)
+    #: The server's address as others reach it.
+    url: Annotated[str | None, PlainValidator(optional(read_url))] = None
     #: Host names the server answers to; all when there are none.
     hosts: Texts = ()
     #: Proxies whose X-Forwarded-For is believed.
@@ -127,12 +140,21 @@ class ServerConfig(Section):
     #: Connections at the same time, of all clients and of one.
     max_connections: Annotated[int, PlainValidator(whole_number(1, 1_000_000))] = 1_000
     max_connections_per_address: Annotated[int, PlainValidator(whole_number(1, 1_000_000))] = 256
+    #: Live answers at the same time.
+    max_followers: Annotated[int, PlainValidator(whole_number(0, 100_000))] = 200
+    #: Whether everybody may ask for the server's health, without login.
+    open_health: Flag = False
 
     _base_dir: Path = PrivateAttr(default_factory=Path)
 
     def model_post_init(self, context: Any) -> None:
         """Remember where relative paths count from."""
         self._base_dir = (context or {}).get("base_dir", Path())
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The users' passwords, and the secrets of extensions."""
+        return tuple(find_secrets((self.api_auth, self.extensions)))
 
     @property
     def base_dir(self) -> Path:
@@ -144,18 +166,28 @@ class ServerConfig(Section):
         return self.base_dir / Path(name).expanduser()
 
 
-def parse_server(text: str, *, base_dir: Path, file: str | None = None) -> ServerConfig:
+def parse_server(
+    text: str,
+    *,
+    base_dir: Path,
+    find_extension: FindOptions | None = None,
+    file: str | None = None,
+) -> ServerConfig:
     """Check a server's config text.
 
+    `find_extension` gives the options of extensions, which stay unchecked without it.
     Raises ConfigInvalid, which names every problem with its line and column.
     """
     document = read_document(text, file=file, aliases=ALIASES)
     check = Check(document, base_dir=base_dir, file=file)
-    return check.finish(check.section(ServerConfig, document.data))
+    value = dict(document.data)
+    if find_extension is not None and "extensions" in value:
+        value["extensions"] = check_extensions(check, value["extensions"], find_extension)
+    return check.finish(check.section(ServerConfig, value))
 
 
-def load_server(file: Path) -> ServerConfig:
-    """The config in that file.
+def load_server(file: Path, *, find_extension: FindOptions | None = None) -> ServerConfig:
+    """The config in that file; of extensions as in `parse_server`.
 
     Raises ConfigUnreadable or ConfigInvalid.
     """
@@ -165,4 +197,6 @@ def load_server(file: Path) -> ServerConfig:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigUnreadable(file=str(file), reason=reason) from error
-    return parse_server(text, base_dir=file.resolve().parent, file=file.name)
+    return parse_server(
+        text, base_dir=file.resolve().parent, find_extension=find_extension, file=file.name
+    )

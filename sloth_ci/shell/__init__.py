@@ -5,14 +5,14 @@ processes live on, their output goes nowhere, and one that prints gets SIGPIPE.
 """
 
 import os
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from secrets import token_hex
 from shlex import quote
 
-from sloth_ci.builds import Build, BuildJournal, Halt, Outcome, OutcomeStatus
+from sloth_ci.builds import Build, BuildJournal, Halt, Outcome, OutcomeStatus, RunAction
 from sloth_ci.shell.accounts import (
     Account,
     NotRunnable,
@@ -20,6 +20,7 @@ from sloth_ci.shell.accounts import (
     find_account,
     is_root,
 )
+from sloth_ci.shell.elsewhere import Breaker, Order, Orders
 from sloth_ci.shell.environment import (
     MARKER,
     account_environment,
@@ -29,20 +30,46 @@ from sloth_ci.shell.environment import (
 from sloth_ci.shell.leftovers import Guardian, end_leftovers
 from sloth_ci.shell.limits import NOT_SET, limiting
 from sloth_ci.shell.offspring import become_subreaper, own_life
-from sloth_ci.shell.output import Allowance, Output
+from sloth_ci.shell.output import Allowance, Lines, Output
 from sloth_ci.shell.process import NotStarted, start_shell
 from sloth_ci.shell.run import Run, describe_halt
+from sloth_ci.shell.sharing import PerBuild
 from sloth_ci.template import TemplateRefused
 
 __all__ = [
+    "Breaker",
     "Guardian",
+    "Lines",
     "NotRunnable",
+    "Order",
+    "Orders",
+    "Output",
+    "Program",
     "ShellRunner",
+    "Wrap",
     "become_subreaper",
     "check_runnable",
     "end_leftovers",
     "is_root",
+    "own_life",
 ]
+
+#: Makes a program and its arguments of an action's shell text, and of the environment that the
+#: build brings along.
+Wrap = Callable[[str, Mapping[str, str]], Sequence[str]]
+
+#: Shell text that runs its arguments, as the shell that it replaces.
+_RUN_ARGUMENTS = 'exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program to run for a build that is none of its actions, as git is."""
+
+    arguments: tuple[str, ...]
+    work_dir: str
+    #: Beside what is inherited from the server and what the app's `env` says.
+    environment: Mapping[str, str]
 
 
 class ShellRunner:
@@ -67,7 +94,7 @@ class ShellRunner:
         self._token = token or token_hex(8)
         self._life = own_life()
         self._numbers = count(1)
-        self._thread = _Thread()
+        self._running: PerBuild[_RunningBuild] = PerBuild()
 
     def __call__(
         self,
@@ -81,26 +108,87 @@ class ShellRunner:
 
         What the journal raises is passed on, after the action was ended.
         """
+        return self._run_action(build, position, deadline, halt, journal, wrap=None)
+
+    def wrapped(self, wrap: Wrap) -> RunAction:
+        """A runner as this one, that runs what `wrap` makes of each action."""
+        return partial(self._run_action, wrap=wrap)
+
+    def run_program(
+        self,
+        program: Program,
+        *,
+        build: Build,
+        deadline: float | None,
+        halt: Halt,
+        journal: Lines,
+    ) -> Outcome:
+        """Run a program as an action is run: its user, its end, its output in the build's log."""
+        if halt.status:
+            return Outcome(OutcomeStatus.HALTED, describe_halt(halt))
+        try:
+            account = find_account(build.user) if build.user is not None else None
+            start = _Start(
+                text=_RUN_ARGUMENTS,
+                arguments=program.arguments,
+                work_dir=program.work_dir,
+                environment={**self._inherit_for(account), **build.env, **program.environment},
+                account=account,
+            )
+        except NotRunnable as refusal:
+            return Outcome(OutcomeStatus.FAILED, str(refusal))
+        output = Output(build, position=0, allowance=Allowance.of(build), journal=journal)
+        return self._run(start, build, output, deadline, halt, detach=False)
+
+    def _run_action(
+        self,
+        build: Build,
+        position: int,
+        deadline: float | None,
+        halt: Halt,
+        journal: BuildJournal,
+        *,
+        wrap: Wrap | None,
+    ) -> Outcome:
         if halt.status:
             return Outcome(OutcomeStatus.HALTED, describe_halt(halt))
         action = build.actions[position]
         missing = action.template.missing(build.params)
         if missing is not None:
             return Outcome(OutcomeStatus.FAILED, f"Missing param: '{missing}'")
-        # What may outlive its action may outlive the server, and is no leftover of it.
-        kind = "d" if action.detach else ""
-        marker = f"{self._token}{kind}-{self._life}-{next(self._numbers)}."
         try:
-            running = self._running(build, position)
-            shell = start_shell(
-                running.preparation() + action.template.shell,
-                work_dir=build.work_dir,
-                environment=running.environment | {MARKER: self._outer_marker + marker},
-                account=running.account,
+            running = self._running.of(
+                build, position=position, make=lambda: self._prepare_running(build)
             )
-        except (TemplateRefused, NotRunnable, NotStarted) as refusal:
+            start = running.start(action.template.shell, wrap)
+        except (TemplateRefused, NotRunnable) as refusal:
             return Outcome(OutcomeStatus.FAILED, str(refusal))
         output = Output(build, position=position, allowance=running.allowance, journal=journal)
+        return self._run(start, build, output, deadline, halt, detach=action.detach)
+
+    def _run(
+        self,
+        start: "_Start",
+        build: Build,
+        output: Output,
+        deadline: float | None,
+        halt: Halt,
+        *,
+        detach: bool,
+    ) -> Outcome:
+        # What may outlive its action may outlive the server, and is no leftover of it.
+        kind = "d" if detach else ""
+        marker = f"{self._token}{kind}-{self._life}-{next(self._numbers)}."
+        try:
+            shell = start_shell(
+                start.text,
+                arguments=start.arguments,
+                work_dir=start.work_dir,
+                environment={**start.environment, MARKER: self._outer_marker + marker},
+                account=start.account,
+            )
+        except NotStarted as refusal:
+            return Outcome(OutcomeStatus.FAILED, str(refusal))
         with shell:
             run = Run(
                 shell,
@@ -110,23 +198,30 @@ class ShellRunner:
                 exec_timeout=build.exec_timeout,
                 limits=build.limits,
             )
-            return run.finish(deadline=deadline, halt=halt, detach=action.detach)
+            return run.finish(deadline=deadline, halt=halt, detach=detach)
 
-    def _running(self, build: Build, position: int) -> "_RunningBuild":
-        """What the build's actions share: made with the first, used by the following ones."""
-        known = self._thread.running
-        if known and known.build is build and position > 0:
-            return known
+    def _prepare_running(self, build: Build) -> "_RunningBuild":
         account = find_account(build.user) if build.user is not None else None
-        inherited = account_environment(self._inherited, account) if account else self._inherited
-        running = _RunningBuild(
+        return _RunningBuild(
             build=build,
             account=account,
-            environment=build_environment(build, inherited),
+            environment=build_environment(build, self._inherit_for(account)),
             allowance=Allowance.of(build),
         )
-        self._thread.running = running
-        return running
+
+    def _inherit_for(self, account: Account | None) -> Mapping[str, str]:
+        return account_environment(self._inherited, account) if account else self._inherited
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a shell is started with."""
+
+    text: str
+    arguments: Sequence[str]
+    work_dir: str
+    environment: Mapping[str, str]
+    account: Account | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +231,17 @@ class _RunningBuild:
     environment: dict[str, str]
     allowance: Allowance
 
-    def preparation(self) -> str:
+    def start(self, text: str, wrap: Wrap | None) -> _Start:
+        """How an action of that shell text is started."""
+        return _Start(
+            text=self._preparation() + (_RUN_ARGUMENTS if wrap else text),
+            arguments=wrap(text, build_environment(self.build, {})) if wrap else (),
+            work_dir=self.build.work_dir,
+            environment=self.environment,
+            account=self.account,
+        )
+
+    def _preparation(self) -> str:
         """Shell text in front of each action's, on the same line."""
         account = self.account
         entering = _check_entry(self.build.work_dir, account.name) if account else ""
@@ -147,13 +252,3 @@ def _check_entry(work_dir: str, name: str) -> str:
     """Shell text that ends a shell whose folder was entered as root and is closed to its user."""
     message = quote(f"The work_dir '{work_dir}' can't be entered by the user '{name}'.")
     return f"[ -x . ] || {{ echo {message} >&2; exit {NOT_SET}; }}; "
-
-
-class _Thread(threading.local):
-    """The build that the calling thread runs.
-
-    A thread runs one build at a time, its actions one after another; so what they share needs no
-    key, no lock, and no end: the next build takes its place.
-    """
-
-    running: _RunningBuild | None = None

@@ -9,9 +9,9 @@ All but the number of processes count for each process alone: that is what the k
 import os
 import resource
 import signal
-from pathlib import Path
 
 from sloth_ci.builds import Limits
+from sloth_ci.shell.owners import read_file
 
 #: The exit code of a shell that could not set its limits: as for a command that can't be run.
 NOT_SET = 126
@@ -83,7 +83,7 @@ def _count_tasks(uid: int) -> int:
 
 def _tasks_of(pid: str, uid: int) -> int:
     try:
-        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+        lines = read_file(pid, "status").decode(errors="replace").splitlines()
     except OSError:
         return 0
     facts = dict(line.split(":", 1) for line in lines if ":" in line)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from sloth_ci.shell.owners import read_as_owner
+from sloth_ci.shell.owners import read_as_owner, read_file
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
@@ -63,7 +63,7 @@ def remember_shell(pid: int) -> None:
     _shells.add(pid)
 
 
-def forget_shell(pid: int, reap: Callable[[], int]) -> None:
+def forget_shell(pid: int, reap: Callable[[], object]) -> None:
     """Reap a remembered shell that has ended."""
     with _reaping:
         _shells.discard(pid)
@@ -244,7 +244,7 @@ def _sight(pid: int) -> Sighting | None:
 
 def _read(pid: int, name: str) -> bytes:
     try:
-        return Path(f"/proc/{pid}/{name}").read_bytes()
+        return read_file(pid, name)
     except PermissionError:
         return read_as_owner(pid, name)
     except OSError:

@@ -8,8 +8,9 @@ it ends. So memory stays flat whatever an action prints, and the end, where the 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-from sloth_ci.builds import Build, BuildJournal
+from sloth_ci.builds import Build
 from sloth_ci.records import Stream
 
 #: Bytes of one line that are kept.
@@ -21,6 +22,13 @@ LINE_COST = 64
 _MARGIN = 4_096
 _CHUNK_SIZE = 65_536
 _CHUNK_COST = 256
+
+
+class Lines(Protocol):
+    """Where lines go that something printed; every journal of builds is one."""
+
+    def output(self, build: Build, stream: Stream, line: str) -> None:
+        """A line was printed."""
 
 
 @dataclass(slots=True)
@@ -38,17 +46,25 @@ class Allowance:
 
 
 class Output:
-    """What one action prints, on its way to the journal."""
+    """What one action prints, or one of its `parts` at a time, on its way to the journal."""
 
     def __init__(
-        self, build: Build, *, position: int, allowance: Allowance, journal: BuildJournal
+        self,
+        build: Build,
+        *,
+        position: int,
+        allowance: Allowance,
+        journal: Lines,
+        parts: int = 1,
     ) -> None:
         self._build = build
         self._journal = journal
         self._allowance = allowance
-        self._share = allowance.tail // (len(build.actions) - position)
+        self._share = allowance.tail // max(1, len(build.actions) - position) // parts
         self._lines = {stream: _Line() for stream in Stream}
         self._tail: _Tail | None = None
+        #: Bytes that came.
+        self.size = 0
 
     @property
     def overflows(self) -> bool:
@@ -57,12 +73,15 @@ class Output:
 
     def take(self, stream: Stream, chunk: bytes) -> None:
         """Pass on the lines that the chunk completes."""
+        self.size += len(chunk)
         if self._tail:
             self._tail.add(stream, chunk)
             return
         line = self._lines[stream]
         *ends, rest = chunk.split(b"\n")
         for number, end in enumerate(ends, start=1):
+            if not line.kept and self._keep_short(stream, end):
+                continue
             line.add(end)
             if not self._keep(stream, line):
                 line.kept += b"\n"
@@ -80,6 +99,16 @@ class Output:
         if self._tail:
             self._pass_on_tail(self._tail)
             self._tail = None
+
+    def _keep_short(self, stream: Stream, line: bytes) -> bool:
+        """Pass on a whole line that came in one piece, as nearly all do."""
+        cost = len(line) + LINE_COST
+        if len(line) > LINE_LIMIT or cost > self._allowance.head:
+            return False
+        self._allowance.head -= cost
+        text = self._build.mask(_decode(line.removesuffix(b"\r")))
+        self._journal.output(self._build, stream, text)
+        return True
 
     def _keep(self, stream: Stream, line: "_Line") -> bool:
         if line.cost > self._allowance.head:

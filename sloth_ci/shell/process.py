@@ -2,12 +2,13 @@
 
 import errno
 import os
+import resource
 import signal
 import subprocess
-from collections.abc import Mapping
-from contextlib import suppress
-from functools import partial
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,10 @@ from sloth_ci.shell.offspring import forget_shell, remember_shell, starting, wit
 
 #: Seconds for the end of a shell that was killed.
 _REAP_PATIENCE = 2.0
+#: Seconds between looks at one that has not ended yet.
+_LOOK = 0.001
+#: Bytes that `ru_maxrss` counts in: getrusage(2) of Linux and of macOS.
+_MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class NotStarted(Exception):
@@ -34,6 +39,23 @@ class Shell:
         self.stdout = stdout
         self.stderr = stderr
         self.exited = _pidfd(process.pid)
+        self._usage: resource.struct_rusage | None = None
+
+    @property
+    def cpu(self) -> float | None:
+        """Seconds of processor time of the reaped shell, and of all that it waited for."""
+        return self._usage and self._usage.ru_utime + self._usage.ru_stime
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes at the most of the largest process, None when it had less than the server itself.
+
+        Linux counts what a process took over when it was made, and that is the server's memory.
+        """
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if self._usage is None or self._usage.ru_maxrss <= own:
+            return None
+        return self._usage.ru_maxrss * _MEMORY_UNIT
 
     @property
     def reaped(self) -> bool:
@@ -42,10 +64,27 @@ class Shell:
 
     def reap(self) -> int:
         """Wait for the end: the exit code, or the negative number of the signal."""
-        with suppress(subprocess.TimeoutExpired):
-            forget_shell(self.pid, partial(self._process.wait, timeout=_REAP_PATIENCE))
+        forget_shell(self.pid, self._wait)
         # Killed and still there it hangs in the kernel; `subprocess` reaps it at a later start.
         return -signal.SIGKILL if self._process.returncode is None else self._process.returncode
+
+    def _wait(self) -> None:
+        """Wait for the end as `Popen.wait` does, and learn what was used, which that one hides."""
+        until = monotonic() + _REAP_PATIENCE
+        while not self.reaped:
+            try:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                # Somebody else took it, and its end with it: as `Popen` has it.
+                self._process.returncode = 0
+                return
+            if pid:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                self._usage = usage
+            elif monotonic() >= until:
+                return
+            else:
+                sleep(_LOOK)
 
     def ended(self) -> bool:
         """Whether the shell has ended; it stays a zombie, and so its id stays its own."""
@@ -69,10 +108,16 @@ class Shell:
 
 
 def start_shell(
-    text: str, *, work_dir: str, environment: Mapping[str, str], account: Account | None = None
+    text: str,
+    *,
+    arguments: Sequence[str] = (),
+    work_dir: str,
+    environment: Mapping[str, str],
+    account: Account | None = None,
 ) -> Shell:
     """Start `/bin/sh -c text` in a new session, with nothing to read and two pipes to print to.
 
+    The text finds the arguments as `"$@"`.
     Raises NotStarted. Without a preexec_fn, and for the server's own user also without a change of
     ids, so that CPython takes the cheap vfork.
     """
@@ -83,7 +128,7 @@ def start_shell(
         stdout, stdout_end, stderr, stderr_end = descriptors
         with starting():
             process = subprocess.Popen(
-                ["/bin/sh", "-c", with_birthmark(text)],
+                ["/bin/sh", "-c", with_birthmark(text), "/bin/sh", *arguments],
                 bufsize=0,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout_end,

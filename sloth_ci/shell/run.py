@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from time import monotonic
 
 from sloth_ci.builds import BuildStatus, Halt, Limits, Outcome, OutcomeStatus
@@ -49,7 +50,7 @@ class Run:
 
     def finish(self, *, deadline: float | None, halt: Halt, detach: bool) -> Outcome:
         """See the action through to its outcome; whatever is raised, nothing of it lives on."""
-        given = _seconds_given(deadline, self._exec_timeout)
+        given = seconds_given(deadline, self._exec_timeout)
         try:
             broken_off = self._follow(deadline, halt)
             if broken_off:
@@ -65,10 +66,16 @@ class Run:
             raise
         returned = self._shell.reap()
         if broken_off is OutcomeStatus.TIMED_OUT:
-            return _outcome(broken_off, _describe_timeout(given), returned)
-        if broken_off:
-            return _outcome(broken_off, describe_halt(halt), returned)
-        return _describe_end(returned, self._limits)
+            outcome = _outcome(broken_off, describe_timeout(given), returned)
+        elif broken_off:
+            outcome = _outcome(broken_off, describe_halt(halt), returned)
+        else:
+            outcome = _describe_end(returned, self._limits)
+        return self._account(outcome)
+
+    def _account(self, outcome: Outcome) -> Outcome:
+        shell = self._shell
+        return replace(outcome, cpu=shell.cpu, memory=shell.memory, output=self._output.size)
 
     def _grace_after(self, halt: Halt) -> float:
         if halt.status is BuildStatus.INTERRUPTED:
@@ -175,7 +182,7 @@ def describe_halt(halt: Halt) -> str:
     return halt.status.value.capitalize() if halt.status else "Halted"
 
 
-def _seconds_given(deadline: float | None, exec_timeout: float | None) -> float:
+def seconds_given(deadline: float | None, exec_timeout: float | None) -> float:
     """What the action was given, in the user's own figure where that made the deadline."""
     left = 0.0 if deadline is None else max(0.0, deadline - monotonic())
     if exec_timeout is not None and abs(exec_timeout - left) < _STARTING:
@@ -183,7 +190,8 @@ def _seconds_given(deadline: float | None, exec_timeout: float | None) -> float:
     return left
 
 
-def _describe_timeout(seconds: float) -> str:
+def describe_timeout(seconds: float) -> str:
+    """The reason of an action whose time was over."""
     shown = f"{seconds:.1f}".removesuffix(".0")
     return f"Timed out after {shown} second{'' if shown == '1' else 's'}"
 

@@ -1,4 +1,4 @@
-"""What waits to be written: changes, whose makers wait for them, and records, which come along."""
+"""What waits to be written: changes, whose makers wait for them; records and notes come along."""
 
 import sqlite3
 from collections import Counter
@@ -15,7 +15,7 @@ from sloth_ci.errors import DatabaseUnavailable
 from sloth_ci.records import Logger
 
 #: How long an appended row may wait for company, in seconds.
-BATCH_DELAY = 0.1
+BATCH_DELAY = 0.05
 BATCH_ROWS = 500
 #: Rows in one transaction at most: whoever hurries waits no longer than these take.
 MOST_ROWS = 1_000
@@ -33,6 +33,8 @@ Row = tuple[Any, ...]
 APP, BUILD, TIMESTAMP, MESSAGE = 0, 1, 5, 6
 
 Change = Callable[[sqlite3.Connection], Any]
+#: A small change that nobody waits for; gets the id of the record that stands behind it.
+Note = Callable[[sqlite3.Connection, int], object]
 Waiting = tuple[Change, "Future[Any]"]
 
 
@@ -41,7 +43,8 @@ class Group:
     """What goes into one transaction."""
 
     rows: list[Row]
-    progress: dict[int, int]
+    #: Each with the number of the rows that stand before it.
+    notes: list[tuple[int, Note]]
     changes: list[Waiting]
 
 
@@ -56,7 +59,8 @@ class Backlog:
         #: How many rows were taken, and not given back, since the start.
         self._taken = 0
         self._weight = 0
-        self._progress: dict[int, int] = {}
+        #: Each with the number of rows that must have been taken before it.
+        self._notes: list[tuple[int, Note]] = []
         self._lost: Counter[tuple[int, int | None]] = Counter()
         self._rows_due = 0.0
         #: Since when nothing was written although there was something to write.
@@ -96,10 +100,15 @@ class Backlog:
         with self._changed:
             self._add(row, 2 * LIMIT)
 
-    def note_progress(self, build_id: int, completed: int) -> None:
-        """Add how many actions of a running build have completed."""
+    def note(self, note: Note) -> None:
+        """Add a small change in its place among the rows, without waiting.
+
+        Whoever makes them sees to it that they don't become too many.
+        """
         with self._changed:
-            self._progress[build_id] = completed
+            self._notes.append((self._taken + len(self._rows), note))
+            if len(self._notes) == 1 and not self._rows:
+                self._begin_batch()
 
     # For the one who writes
 
@@ -112,7 +121,7 @@ class Backlog:
         """Wait until it is time to write; False when it is time to end."""
         with self._changed:
             while not self._changes:
-                if self._end is None and not self._rows:
+                if self._end is None and not (self._rows or self._notes):
                     self._changed.wait()
                     continue
                 if self._end is not None and (self._is_empty() or monotonic() >= self._end):
@@ -129,19 +138,21 @@ class Backlog:
         Behind the last row comes a word for those that were lost.
         """
         with self._changed:
+            before = self._taken
             rows = self._take_rows(moment)
             due = [waiting for behind, waiting in self._changes if behind <= self._taken][:limit]
             self._drop(due)
-            progress, self._progress = self._progress, {}
-            return Group(rows, progress, _begin(due))
+            notes = [(behind - before, one) for behind, one in self._notes if behind <= self._taken]
+            del self._notes[: len(notes)]
+            return Group(rows, notes, _begin(due))
 
     def give_back(self, group: Group) -> None:
-        """Keep the group's rows and progress for the next time; its changes are lost."""
+        """Keep the group's rows and notes for the next time; its changes are lost."""
         with self._changed:
             self._rows = group.rows + self._rows
             self._taken -= len(group.rows)
             self._weight += sum(map(_weigh, group.rows))
-            self._progress = group.progress | self._progress
+            self._notes = [(self._taken + place, one) for place, one in group.notes] + self._notes
 
     def note_success(self) -> None:
         """Say that all that was taken is written."""
@@ -219,20 +230,23 @@ class Backlog:
         self._rows.append(row)
         self._weight += _weigh(row)
         if len(self._rows) == 1:
-            now = monotonic()
-            self._rows_due = max(self._rows_due, now + BATCH_DELAY)
-            if not self._trouble:
-                self._stands_since = now
-            self._changed.notify_all()
+            self._begin_batch()
         elif len(self._rows) == BATCH_ROWS and not self._trouble:
             self._rows_due = 0.0
             self._changed.notify_all()
+
+    def _begin_batch(self) -> None:
+        now = monotonic()
+        self._rows_due = max(self._rows_due, now + BATCH_DELAY)
+        if not self._trouble:
+            self._stands_since = now
+        self._changed.notify_all()
 
     def _patience_left(self) -> float:
         return self._stands_since + PATIENCE - monotonic()
 
     def _is_empty(self) -> bool:
-        return not (self._rows or self._progress or self._lost)
+        return not (self._rows or self._notes or self._lost)
 
 
 def _begin(taken: Iterable[Waiting]) -> list[Waiting]:

@@ -12,6 +12,8 @@ from sloth_ci.store.schema import APPLICATION_ID, check_identity, migrate
 BUSY_TIMEOUT = 5.0
 #: The write-ahead log is cut back to this, in bytes.
 WAL_LIMIT = 64 * 1024 * 1024
+#: What a reading connection keeps of the file, in kilobytes; with every commit it forgets all that.
+READER_CACHE = 256
 #: What the lock file holds once there is a database to lose.
 _IN_USE = b"in use\n"
 #: And once something else was seen in its place.
@@ -75,6 +77,9 @@ class FileWatch:
 
     def __init__(self, path: Path, guard: int) -> None:
         self._path = path
+        # Made once: each Path leaves its parts in a table of the interpreter's for a while.
+        self._lock = Path(f"{path}.lock")
+        self._parts = (Path(f"{path}-wal"), Path(f"{path}-shm"))
         self._guard = guard
         self._is_overwritten = False
         self._learn()
@@ -84,7 +89,7 @@ class FileWatch:
 
         Raises DatabaseUnavailable when something else is there, or OSError.
         """
-        if _identity(Path(f"{self._path}.lock")) != _identity(self._guard):
+        if _identity(self._lock) != _identity(self._guard):
             self._hold_again()
         found = _identity(self._path)
         if found is None:
@@ -127,10 +132,6 @@ class FileWatch:
         """
         os.close(self._file)
 
-    @property
-    def _parts(self) -> tuple[Path, Path]:
-        return Path(f"{self._path}-wal"), Path(f"{self._path}-shm")
-
     def _learn(self) -> None:
         self._known = _identity(self._path)
         self._file = os.open(self._path, os.O_RDONLY)
@@ -171,6 +172,13 @@ def connect(path: Path) -> sqlite3.Connection:
         path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
     )
     connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that takes little memory: there is one for each thread that reads."""
+    connection = connect(path)
+    connection.execute(f"PRAGMA cache_size = -{READER_CACHE}")
     return connection
 
 

@@ -1,22 +1,14 @@
-"""The questions: each is one short read that never waits for the writer."""
+"""The connections that read: each question is one short read that never waits for the writer."""
 
 import sqlite3
-from collections.abc import Callable, Iterable
-from threading import Lock, local
+from collections.abc import Callable, Iterable, Iterator
+from threading import Lock, Thread, current_thread, local
 from typing import Any
 
-from sloth_ci.builds import BuildStatus
 from sloth_ci.errors import DatabaseUnavailable
-from sloth_ci.records import LEVEL_NAMES, Logger, LogRecord, Stream
-from sloth_ci.store.rows import Cause, Origin, StoredApp, StoredBuild
 
-_APPS = "SELECT id, listen_point, origin, config, config_file FROM apps"
-_RECORD = "id, app, build, logger, level, stream, timestamp, message"
-_BUILDS = (
-    "SELECT builds.id, app, listen_point, cause, status, total, completed,"
-    " queued, started, finished"
-    " FROM builds JOIN apps ON apps.id = app"
-)
+#: A row of the database.
+Row = tuple[Any, ...]
 
 
 class Reader:
@@ -26,11 +18,11 @@ class Reader:
         self._connect = connect
         self._mine = local()
         self._lock = Lock()
-        self._all: list[sqlite3.Connection] = []
+        self._all: dict[Thread, sqlite3.Connection] = {}
         #: Counts the files that stood at the path.
         self._file = 0
 
-    def rows(self, sql: str, values: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, values: Iterable[Any] = ()) -> list[Row]:
         """All rows of a question.
 
         Raises DatabaseUnavailable.
@@ -40,6 +32,43 @@ class Reader:
         except sqlite3.Error as error:
             raise DatabaseUnavailable(reason=str(error)) from error
 
+    def walk(self, sql: str, values: Iterable[Any] = ()) -> Iterator[Row]:
+        """The rows of a question, read as they are taken; close it when that is early.
+
+        Raises DatabaseUnavailable.
+        """
+        cursor = None
+        try:
+            cursor = self._connection().execute(sql, tuple(values))
+            yield from cursor
+        except sqlite3.Error as error:
+            raise DatabaseUnavailable(reason=str(error)) from error
+        finally:
+            if cursor is not None:
+                cursor.close()
+
+    def first_since(self, table: str, column: str, moment: float) -> int:
+        """The least id from which on the rows' times are not before the moment.
+
+        Rows stand in the order of their times, nearly always; where the clock was set back, one
+        such place is found.
+        """
+        low, top = self.rows(
+            f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"  # noqa: S608
+        )[0]
+        if low is None:
+            return 0
+        high = top + 1
+        sql = f"SELECT id, {column} FROM {table} WHERE id >= ? ORDER BY id LIMIT 1"  # noqa: S608
+        while low < high:
+            middle = (low + high) // 2
+            found = self.rows(sql, (middle,))
+            if not found or found[0][1] >= moment:
+                high = middle
+            else:
+                low = found[0][0] + 1
+        return int(low)
+
     def reconnect(self) -> None:
         """Read from the file that is at the path now."""
         with self._lock:
@@ -48,7 +77,7 @@ class Reader:
     def close(self) -> None:
         """Close every connection."""
         with self._lock:
-            for connection in self._all:
+            for connection in self._all.values():
                 connection.close()
             self._all.clear()
 
@@ -56,115 +85,15 @@ class Reader:
         connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
         file = self._file
         if connection is None or self._mine.file != file:
-            new = self._connect()
+            connection = self._connect()
             with self._lock:
-                self._all.append(new)
-                if connection is not None:
-                    self._all.remove(connection)
-                    connection.close()
-            self._mine.connection, self._mine.file = new, file
-            return new
+                self._close_needless()
+                self._all[current_thread()] = connection
+            self._mine.connection, self._mine.file = connection, file
         return connection
 
-
-def apps(reader: Reader) -> list[StoredApp]:
-    """Every app that was not removed, in order of its making."""
-    return [_app(row) for row in reader.rows(f"{_APPS} WHERE origin IS NOT NULL ORDER BY id")]
-
-
-def app(reader: Reader, app_id: int) -> StoredApp:
-    """The app of that id, which must exist."""
-    return _app(reader.rows(f"{_APPS} WHERE id = ?", (app_id,))[0])
-
-
-def find_app_id(reader: Reader, listen_point: str) -> int | None:
-    """The id of a listen point ever seen."""
-    rows = reader.rows("SELECT id FROM apps WHERE listen_point = ?", (listen_point,))
-    return rows[0][0] if rows else None
-
-
-def waiting_apps(reader: Reader) -> list[int]:
-    """The ids of apps with builds in the queue, the longest waiting first."""
-    rows = reader.rows(
-        "SELECT app FROM builds WHERE status = 'queued' GROUP BY app ORDER BY min(id)"
-    )
-    return [app_id for (app_id,) in rows]
-
-
-def last_build(reader: Reader, app_id: int) -> StoredBuild | None:
-    """The app's newest build."""
-    rows = reader.rows(f"{_BUILDS} WHERE app = ? ORDER BY builds.id DESC LIMIT 1", (app_id,))
-    return _build(rows[0]) if rows else None
-
-
-def find_build(reader: Reader, build_id: int) -> StoredBuild | None:
-    """The build of that id."""
-    rows = reader.rows(f"{_BUILDS} WHERE builds.id = ?", (build_id,))
-    return _build(rows[0]) if rows else None
-
-
-def logs(reader: Reader, *, app_id: int, level: int, skip: int, most: int) -> list[LogRecord]:
-    """The app's records of at least that level, newest first."""
-    lowest = min(LEVEL_NAMES)
-    if level <= lowest:
-        return _records(
-            reader,
-            f"SELECT {_RECORD} FROM records WHERE app = ? ORDER BY id DESC LIMIT ? OFFSET ?",  # noqa: S608
-            (app_id, most, skip),
-        )
-    # One short walk a level, merged: an index on (app, level, id) makes each of them exact.
-    one_level = (
-        f"SELECT * FROM (SELECT {_RECORD} FROM records WHERE app = ? AND level = ?"  # noqa: S608
-        " ORDER BY id DESC LIMIT ?)"
-    )
-    levels = [known for known in LEVEL_NAMES if known >= level]
-    if not levels:
-        return []
-    values = [value for known in levels for value in (app_id, known, skip + most)]
-    sql = " UNION ALL ".join([one_level] * len(levels))
-    return _records(reader, f"{sql} ORDER BY id DESC LIMIT ? OFFSET ?", (*values, most, skip))
-
-
-def history(reader: Reader, *, app_id: int, level: int, skip: int, most: int) -> list[LogRecord]:
-    """The records of the app's builds' statuses, newest first."""
-    return _records(
-        reader,
-        f"SELECT {_RECORD} FROM records WHERE app = ? AND logger = 2 AND level >= ?"  # noqa: S608
-        " ORDER BY id DESC LIMIT ? OFFSET ?",
-        (app_id, level, most, skip),
-    )
-
-
-def _records(reader: Reader, sql: str, values: Iterable[Any]) -> list[LogRecord]:
-    return [
-        LogRecord(
-            id=row[0],
-            app_id=row[1],
-            build_id=row[2],
-            logger=Logger(row[3]),
-            level=row[4],
-            stream=None if row[5] is None else Stream(row[5]),
-            timestamp=row[6],
-            message=row[7],
-        )
-        for row in reader.rows(sql, values)
-    ]
-
-
-def _app(row: tuple[Any, ...]) -> StoredApp:
-    return StoredApp(row[0], row[1], Origin(row[2]), row[3], row[4])
-
-
-def _build(row: tuple[Any, ...]) -> StoredBuild:
-    return StoredBuild(
-        id=row[0],
-        app_id=row[1],
-        listen_point=row[2],
-        cause=Cause(row[3]),
-        status=BuildStatus(row[4]),
-        total=row[5],
-        completed=row[6],
-        queued=row[7],
-        started=row[8],
-        finished=row[9],
-    )
+    def _close_needless(self) -> None:
+        """Close the connection that this thread had, and those of threads that have ended."""
+        mine = current_thread()
+        for thread in [one for one in self._all if one is mine or not one.is_alive()]:
+            self._all.pop(thread).close()

@@ -27,7 +27,12 @@ LEAST_DELIVERY_DAYS = 8
 
 _GOOD = "status = 'complete'"
 _BAD = "status IN ('partial', 'failed', 'timed_out', 'cancelled', 'interrupted')"
-_BUILD = "SELECT id, app, finished, queued_record, first_record, last_record FROM builds"
+_BUILD = "SELECT id, app, finished, queued_record, first_record, last_record, delivery FROM builds"
+#: What no app has now and no build had.
+_IS_UNUSED = (
+    "NOT EXISTS (SELECT 1 FROM apps WHERE apps.id = configs.app AND config_id = configs.id)"
+    " AND NOT EXISTS (SELECT 1 FROM builds WHERE builds.app = configs.app AND config = configs.id)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class _Old:
     queued_record: int
     first_record: int
     last_record: int
+    delivery: int | None
 
 
 class Retention:
@@ -88,6 +94,10 @@ class Retention:
             "received",
             max(self._keep.days, LEAST_DELIVERY_DAYS),
         )
+        # What waits that long has nobody any more who would send it.
+        self._forget_rows("outbox", "created", max(self._keep.days, LEAST_DELIVERY_DAYS))
+        if forgotten:
+            self._forget_configs()
         self._give_pages_back()
         return forgotten
 
@@ -148,7 +158,14 @@ class Retention:
 
         def forget_rest(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM records WHERE id = ?", (old.queued_record,))
+            db.execute("DELETE FROM build_actions WHERE build = ?", (old.id,))
             db.execute("DELETE FROM builds WHERE id = ?", (old.id,))
+            # Its number is still needed, to know the same delivery again; what was sent is not.
+            db.execute(
+                "UPDATE deliveries SET headers = NULL, rules = NULL, body = NULL"
+                " WHERE id = ? AND NOT EXISTS (SELECT 1 FROM builds WHERE delivery = ?)",
+                (old.delivery, old.delivery),
+            )
 
         while self._step(forget_some) == STEP:
             if self._end.is_set():
@@ -168,6 +185,17 @@ class Retention:
                 return
             sql = f"DELETE FROM {table} WHERE id = ?"  # noqa: S608
             self._step(lambda db, sql=sql, old=old: db.executemany(sql, old))  # type: ignore[misc]
+
+    def _forget_configs(self) -> None:
+        def forget(db: sqlite3.Connection) -> None:
+            db.executemany(
+                f"DELETE FROM configs WHERE id = ? AND {_IS_UNUSED}",  # noqa: S608
+                unused,
+            )
+
+        unused = self._reader.rows(f"SELECT id FROM configs WHERE {_IS_UNUSED}")  # noqa: S608
+        if unused:
+            self._step(forget)
 
     def _give_pages_back(self) -> None:
         def shrink(db: sqlite3.Connection) -> None:

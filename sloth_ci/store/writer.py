@@ -11,12 +11,13 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from threading import Thread
+from itertools import chain
+from threading import Lock, Thread
 from time import time
 from typing import Any, TypeVar, cast
 
 from sloth_ci.errors import DatabaseUnavailable
-from sloth_ci.store.backlog import TIMESTAMP, Backlog, Change, Group, Row
+from sloth_ci.store.backlog import TIMESTAMP, Backlog, Change, Group, Note, Row
 from sloth_ci.store.connections import FileWatch
 
 LOG = logging.getLogger("sloth_ci.store")
@@ -31,6 +32,9 @@ INSERT_RECORD = (
     "INSERT INTO records (app, build, logger, level, stream, timestamp, message)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+#: Rows inserted by one statement: for each statement the interpreter's lock changes hands.
+_TOGETHER = 100
+_INSERT_TOGETHER = INSERT_RECORD + ", (?, ?, ?, ?, ?, ?, ?)" * (_TOGETHER - 1)
 #: Errors that come of what is written, and not of where it is written to.
 _FAULTS = (
     sqlite3.DataError,
@@ -60,6 +64,8 @@ class Writer:
         self._watch = watch
         self._on_put_back = on_put_back
         self._backlog = Backlog()
+        self._subscribing = Lock()
+        self._subscribers: tuple[Callable[[], None], ...] = ()
         #: Why the last transaction failed, '' when it did not.
         self._trouble = ""
         self._thread = Thread(target=self._work, name="store-writer", daemon=True)
@@ -89,9 +95,23 @@ class Writer:
         """Write a row of `records` soon, without ever holding the caller up."""
         self._backlog.offer(row)
 
-    def progress(self, build_id: int, completed: int) -> None:
-        """Write soon how many actions of a running build have completed."""
-        self._backlog.note_progress(build_id, completed)
+    def note(self, note: Note) -> None:
+        """Make a small change soon, in its place among the rows, and never hold the caller up."""
+        self._backlog.note(note)
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call this after each commit, on the writing thread; gives what takes it back.
+
+        It must return at once.
+        """
+        with self._subscribing:
+            self._subscribers = (*self._subscribers, callback)
+
+        def unsubscribe() -> None:
+            with self._subscribing:
+                self._subscribers = tuple(one for one in self._subscribers if one is not callback)
+
+        return unsubscribe
 
     def moment(self) -> float:
         """The time of what a change writes now; never before that of an earlier row."""
@@ -123,6 +143,7 @@ class Writer:
             for outcome, value in done:
                 outcome.set_result(value)
             self._note_success()
+            self._tell_subscribers()
 
     def _begin(self) -> None:
         if self._connection.in_transaction:
@@ -138,14 +159,26 @@ class Writer:
 
     def _make_all(self, group: Group) -> list[tuple["Future[Any]", Any]]:
         done: list[tuple[Future[Any], Any]] = []
-        self._connection.executemany(INSERT_RECORD, map(self._settle_row, group.rows))
-        self._connection.executemany(
-            "UPDATE builds SET completed = ? WHERE id = ?",
-            [(completed, build_id) for build_id, completed in group.progress.items()],
-        )
+        self._insert(self._settle_rows(group.rows))
+        if group.notes:
+            self._make_notes(group)
         for change, outcome in group.changes:
             self._make(change, outcome, done)
         return done
+
+    def _insert(self, rows: list[Row]) -> None:
+        rest = len(rows) % _TOGETHER
+        for first in range(0, len(rows) - rest, _TOGETHER):
+            together = chain.from_iterable(rows[first : first + _TOGETHER])
+            self._connection.execute(_INSERT_TOGETHER, tuple(together))
+        self._connection.executemany(INSERT_RECORD, rows[len(rows) - rest :])
+
+    def _make_notes(self, group: Group) -> None:
+        # One connection inserts them, so the group's rows have one id after another.
+        newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()[0]
+        first = newest - len(group.rows) + 1
+        for place, note in group.notes:
+            note(self._connection, first + place)
 
     def _make(
         self, change: Change, outcome: "Future[Any]", done: list[tuple["Future[Any]", Any]]
@@ -165,6 +198,13 @@ class Writer:
         if self._trouble:
             self._trouble = ""
             _tell("The database can be written again")
+
+    def _tell_subscribers(self) -> None:
+        for tell in self._subscribers:
+            try:
+                tell()
+            except Exception as error:  # noqa: BLE001  the thread must go on for all others
+                _tell("A follower of the store failed: %r", error)
 
     def _give_up(self, error: Exception, group: Group | None) -> None:
         with suppress(sqlite3.Error):
@@ -194,8 +234,14 @@ class Writer:
         else:
             self._backlog.give_back(group)
 
-    def _settle_row(self, row: Row) -> Row:
-        return (*row[:TIMESTAMP], self._settle(row[TIMESTAMP]), *row[TIMESTAMP + 1 :])
+    def _settle_rows(self, rows: list[Row]) -> list[Row]:
+        moments = [self._latest, *(row[TIMESTAMP] for row in rows)]
+        if moments == sorted(moments):
+            self._latest = moments[-1]
+            return rows
+        return [
+            (*row[:TIMESTAMP], self._settle(row[TIMESTAMP]), *row[TIMESTAMP + 1 :]) for row in rows
+        ]
 
     def _settle(self, moment: float) -> float:
         """Threads reach the writer in another order than they looked at the clock.

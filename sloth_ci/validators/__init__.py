@@ -13,12 +13,15 @@ from ipaddress import IPv6Address, ip_address
 from typing import ClassVar
 
 from sloth_ci.config import Flag, Networks, Secrets, Section, Text, Texts
-from sloth_ci.errors import AddressRefused, MethodRefused
+from sloth_ci.errors import AddressRefused, BadRequest, MethodRefused, SignatureRefused
 from sloth_ci.request import Request
+from sloth_ci.validators.rules import note
 from sloth_ci.validators.signatures import check_signature
 
-__all__ = ["BUILT_IN", "ProviderOptions", "Validator", "Verdict", "check_signature"]
+__all__ = ["BUILT_IN", "SIGNATURE", "ProviderOptions", "Validator", "Verdict", "check_signature"]
 
+#: The rule that a delivery is proved; a review takes it as it was.
+SIGNATURE = "signature"
 #: The modules here that are providers.
 BUILT_IN: tuple[str, ...] = (
     "github",
@@ -112,11 +115,27 @@ class Validator:
 
         Raises MethodRefused, AddressRefused, SignatureRefused, BadBody or BadPayload.
         """
-        if request.method != "POST":
-            raise MethodRefused(method=request.method, allowed="POST")
-        self.check_address(request)
-        self.check_authenticity(request)
-        return self.judge(request)
+        self._check_sender(request)
+        self._check_proof(request)
+        return self._decide(request)
+
+    def review(self, request: Request) -> Verdict:
+        """What would be done about a delivery that was proved when it came.
+
+        Raises what `validate` raises, but for SignatureRefused.
+        """
+        self._check_sender(request)
+        return self._decide(request)
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers that tell it what the delivery is."""
+        return ()
+
+    @property
+    def proof_headers(self) -> tuple[str, ...]:
+        """The headers that prove where the delivery comes from."""
+        return self.signature_headers
 
     def check_address(self, request: Request) -> None:
         """Raise AddressRefused unless the sender is among the trusted ones, if there are any."""
@@ -145,6 +164,35 @@ class Validator:
     def judge(self, request: Request) -> Verdict:
         """What is to be done about an authentic request; raises BadBody or BadPayload."""
         raise NotImplementedError
+
+    def _check_sender(self, request: Request) -> None:
+        note("method", wanted="POST", seen=request.method, holds=request.method == "POST")
+        if request.method != "POST":
+            raise MethodRefused(method=request.method, allowed="POST")
+        trusted = ", ".join(map(str, self.options.trusted_ips)) or "any"
+        try:
+            self.check_address(request)
+        except AddressRefused:
+            note("address", wanted=trusted, seen=request.address, holds=False)
+            raise
+        note("address", wanted=trusted, seen=request.address, holds=True)
+
+    def _check_proof(self, request: Request) -> None:
+        has_secrets = bool(self.secrets)
+        wanted = "proved by the app's secret" if has_secrets else "none, as the app has no secret"
+        try:
+            self.check_authenticity(request)
+        except SignatureRefused as error:
+            note(SIGNATURE, wanted=wanted, seen=error.details["reason"], holds=False)
+            raise
+        note(SIGNATURE, wanted=wanted, seen="right" if has_secrets else "not asked for", holds=True)
+
+    def _decide(self, request: Request) -> Verdict:
+        try:
+            return self.judge(request)
+        except BadRequest as error:
+            note("payload", wanted=f"what {self.provider} sends", seen=error.message, holds=False)
+            raise
 
 
 def first_sent(request: Request, names: tuple[str, ...]) -> str:

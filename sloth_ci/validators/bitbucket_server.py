@@ -61,6 +61,7 @@ from sloth_ci.validators.pushes import (
     same_name,
     shown,
 )
+from sloth_ci.validators.rules import noted
 
 PING = "diagnostics:ping"
 
@@ -122,7 +123,9 @@ class BitbucketServerValidator(PushValidator):
     def judge(self, request: Request) -> Verdict:
         """The changes told of; the connection test has one answer, whatever else it holds."""
         if request.header("X-Event-Key") == PING:
-            return Verdict(PING, None, (), "The connection works; a test builds nothing.")
+            reason = "The connection works; a test builds nothing."
+            noted("event", reason, wanted=", ".join(self.options.events), seen=PING)
+            return Verdict(PING, None, (), reason)
         return super().judge(request)
 
     def repository(self, payload: Payload) -> tuple[str, str]:

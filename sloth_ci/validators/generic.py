@@ -71,6 +71,7 @@ from sloth_ci.validators.pushes import (
     is_zero,
     shown,
 )
+from sloth_ci.validators.rules import noted
 from sloth_ci.validators.signatures import (
     ALGORITHMS,
     ENCODINGS,
@@ -182,6 +183,16 @@ class GenericValidator(Validator):
         self._keys = tuple(map(read_signing_key, options.secret if standard else ()))
         self._delivery_header = options.delivery_header or ("webhook-id" if standard else "")
 
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers that tell it what the delivery is."""
+        return tuple(filter(None, (self.options.event_header, self._delivery_header)))
+
+    @property
+    def proof_headers(self) -> tuple[str, ...]:
+        """The headers that prove where the delivery comes from."""
+        return (self.options.header, "webhook-signature")
+
     def check_authenticity(self, request: Request) -> None:
         """Raise SignatureRefused unless the delivery is proved as the config says."""
         options = self.options
@@ -237,11 +248,16 @@ class GenericValidator(Validator):
 
     def _ignore(self, params: Mapping[str, str]) -> str:
         options = self.options
-        if options.events and params["event"] not in options.events:
+        if options.events:
             listed = ", ".join(options.events)
-            return f"The event is {shown(params['event'])}; this app builds on {listed}."
+            reason = f"The event is {shown(params['event'])}; this app builds on {listed}."
+            is_wanted = params["event"] in options.events
+            if noted("event", "" if is_wanted else reason, wanted=listed, seen=params["event"]):
+                return reason
         if params["commit"] and is_zero(params["commit"]):
-            return f"{shown(params['ref'] or params['branch'] or params['tag'])} was deleted."
+            ref = params["ref"] or params["branch"] or params["tag"]
+            reason = f"{shown(ref)} was deleted."
+            return noted("change", reason, wanted="something to build", seen=ref)
         reason = ignore_repository(options, owner=params["owner"], repo=params["repo"])
         if reason:
             return reason
@@ -249,7 +265,10 @@ class GenericValidator(Validator):
             return ignore_branch(options, params["branch"])
         if params["tag"]:
             return ignore_tag(options, params["tag"])
-        return "" if options.branches == _EVERY_BRANCH else "It names no branch and no tag."
+        if options.branches == _EVERY_BRANCH:
+            return ""
+        listed = ", ".join(options.branches)
+        return noted("branch", "It names no branch and no tag.", wanted=listed, seen="none")
 
 
 def _read_param_name(name: str) -> str:

@@ -11,6 +11,7 @@ from sloth_ci.errors import BadPayload
 from sloth_ci.request import Request
 from sloth_ci.validators import ProviderOptions, Validator, Verdict, first_sent
 from sloth_ci.validators.payload import Payload, describe, read_json
+from sloth_ci.validators.rules import noted
 
 BRANCH, TAG = "refs/heads/", "refs/tags/"
 
@@ -86,6 +87,11 @@ class PushValidator(Validator):
         """The body as data; raises BadBody or BadPayload."""
         return read_json(request, provider=self.provider)
 
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The headers that tell it what the delivery is."""
+        return (*self.event_headers, *self.delivery_headers)
+
     def event_name(self, name: str) -> str:
         """An event's name as it is compared, in a config and in a header."""
         return name.lower()
@@ -126,17 +132,19 @@ class PushValidator(Validator):
 
     def _ignore_event(self, event: str, payload: Payload) -> str:
         name = self.event_name(event)
-        if name in self._wanted:
-            return ""
         listed = ", ".join(self.options.events)
+        if name in self._wanted:
+            return noted("event", "", wanted=listed, seen=event)
         if not any(entry.startswith(f"{name}.") for entry in self._wanted):
-            return f"The event is '{event}'; this app builds on {listed}."
+            reason = f"The event is '{event}'; this app builds on {listed}."
+            return noted("event", reason, wanted=listed, seen=event)
         action = self.action(payload)
-        if f"{name}.{action}" in self._wanted:
-            return ""
-        return (
+        reason = (
             f"The event is '{event}' with the action {shown(action)}; this app builds on {listed}."
         )
+        if f"{name}.{action}" in self._wanted:
+            reason = ""
+        return noted("event", reason, wanted=listed, seen=f"{event}.{action}")
 
     def _filter(
         self, changes: Sequence[Change], about: Mapping[str, str]
@@ -145,7 +153,7 @@ class PushValidator(Validator):
         reasons: dict[str, None] = {}
         for change in changes:
             check_change(change, provider=self.provider)
-            reason = change.ignored or ignore_change(self.options, change)
+            reason = ignore_change(self.options, change)
             if reason:
                 reasons[reason] = None
             else:
@@ -209,13 +217,19 @@ def same_name(one: str, other: str) -> bool:
 
 def ignore_repository(options: ProviderOptions, *, owner: str, repo: str) -> str:
     """Why the app doesn't build that repository; '' when it does."""
-    if options.owner and not same_name(options.owner, owner):
-        return (
-            f"The repository's owner is {shown(owner)}; this app builds those of '{options.owner}'."
-        )
-    if options.repo and not same_name(options.repo, repo):
-        return f"The repository is {shown(repo)}; this app builds '{options.repo}'."
-    return ""
+    reason = ""
+    if options.owner:
+        if not same_name(options.owner, owner):
+            reason = (
+                f"The repository's owner is {shown(owner)};"
+                f" this app builds those of '{options.owner}'."
+            )
+        noted("owner", reason, wanted=options.owner, seen=owner)
+    if options.repo and not reason:
+        if not same_name(options.repo, repo):
+            reason = f"The repository is {shown(repo)}; this app builds '{options.repo}'."
+        noted("repository", reason, wanted=options.repo, seen=repo)
+    return reason
 
 
 def check_change(change: Change, *, provider: str) -> None:
@@ -247,26 +261,34 @@ def check_name(value: str, *, provider: str, field: str) -> None:
 
 def ignore_change(options: ProviderOptions, change: Change) -> str:
     """Why the app doesn't build that branch or tag; '' when it does, or when there is neither."""
+    if change.ignored:
+        return noted("change", change.ignored, wanted="something to build", seen=change.ref)
     if change.branch:
         return ignore_branch(options, change.branch)
     if change.tag:
         return ignore_tag(options, change.tag)
-    return f"{shown(change.ref)} is neither a branch nor a tag." if change.ref else ""
+    if not change.ref:
+        return ""
+    reason = f"{shown(change.ref)} is neither a branch nor a tag."
+    return noted("change", reason, wanted="a branch or a tag", seen=change.ref)
 
 
 def ignore_branch(options: ProviderOptions, branch: str) -> str:
     """Why the app doesn't build that branch; '' when it does."""
+    listed = ", ".join(options.branches)
+    reason = f"The branch is {shown(branch)}; this app builds {listed}."
     if _is_any(branch, options.branches):
-        return ""
-    return f"The branch is {shown(branch)}; this app builds {', '.join(options.branches)}."
+        reason = ""
+    return noted("branch", reason, wanted=listed, seen=branch)
 
 
 def ignore_tag(options: ProviderOptions, tag: str) -> str:
     """Why the app doesn't build that tag; '' when it does."""
-    if _is_any(tag, options.tags):
-        return ""
     listed = ", ".join(options.tags) or "no tags, since its provider lists none in 'tags'"
-    return f"The tag is {shown(tag)}; this app builds {listed}."
+    reason = f"The tag is {shown(tag)}; this app builds {listed}."
+    if _is_any(tag, options.tags):
+        reason = ""
+    return noted("tag", reason, wanted=listed, seen=tag)
 
 
 def deleted(ref: str) -> Change:

@@ -23,6 +23,7 @@ paths:
   configs: [apps/*.yml, ~/more.yml]
 daemon: true
 extensions: {robots: {module: robots_txt}}
+url: https://ci.example.org/sloth/
 hosts: ci.example.org
 trusted_proxies: [127.0.0.1, 10.0.0.0/8]
 stop_grace: 0.5
@@ -33,6 +34,8 @@ max_delivery: 5M
 max_request: 64k
 max_connections: 50
 max_connections_per_address: 5
+max_followers: 20
+open_health: true
 tls: {certificate: cert.pem, key: ~/key.pem}
 keep: {days: 0.5, builds: 7, size: 500M}
 """
@@ -50,13 +53,17 @@ def test_every_key_is_read() -> None:
         "error.log",
         ("apps/*.yml", "~/more.yml"),
     )
-    assert config.extensions == {"robots": {"module": "robots_txt"}}
+    assert [(name, one.module) for name, one in config.extensions.items()] == [
+        ("robots", "robots_txt")
+    ]
+    assert config.url == "https://ci.example.org/sloth"
     assert config.hosts == ("ci.example.org",)
     assert config.trusted_proxies == (ip_network("127.0.0.1"), ip_network("10.0.0.0/8"))
     assert (config.stop_grace, config.max_builds) == (0.5, 3)
     assert (config.max_queue, config.max_queue_total) == (10, 20)
     assert (config.max_delivery, config.max_request) == (5_000_000, 64_000)
     assert (config.max_connections, config.max_connections_per_address) == (50, 5)
+    assert (config.max_followers, config.open_health) == (20, True)
     assert (config.keep.days, config.keep.builds, config.keep.size) == (0.5, 7, 500_000_000)
     assert config.tls is not None
     assert (config.tls.certificate, config.tls.key) == ("cert.pem", "~/key.pem")

@@ -190,15 +190,15 @@ class TestTime:
         [(5, "5 seconds"), (1, "1 second"), (0.5, "0.5 seconds"), (3600.0, "3600 seconds")],
     )
     def test_the_reason_has_the_figure_of_the_config(self, given: float, said: str) -> None:
-        from sloth_ci.shell.run import _describe_timeout, _seconds_given
+        from sloth_ci.shell.run import describe_timeout, seconds_given
 
-        seconds = _seconds_given(monotonic() + given - 0.01, given)
-        assert _describe_timeout(seconds) == f"Timed out after {said}"
+        seconds = seconds_given(monotonic() + given - 0.01, given)
+        assert describe_timeout(seconds) == f"Timed out after {said}"
 
     def test_a_build_deadline_is_told_by_what_was_left(self) -> None:
-        from sloth_ci.shell.run import _seconds_given
+        from sloth_ci.shell.run import seconds_given
 
-        assert _seconds_given(monotonic() + 3, 10) == pytest.approx(3, abs=0.5)
+        assert seconds_given(monotonic() + 3, 10) == pytest.approx(3, abs=0.5)
 
     def test_the_shell_has_the_grace_to_end_in_order(self, bench: Bench) -> None:
         bench.runner = ShellRunner(grace=20)

@@ -186,6 +186,15 @@ class TestOthers:
         assert not witness.alive()
 
 
+def test_the_search_for_it_leaves_no_process_id_in_the_interpreter(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[str] = []
+    monkeypatch.setattr(sys, "intern", lambda text: kept.append(text) or text)
+    bench.run(bench.build("sleep 1000 &"))
+    assert not [text for text in kept if text.isdecimal()]
+
+
 def test_become_subreaper_is_said_to_work_here() -> None:
     script = "from sloth_ci.shell import become_subreaper; print(become_subreaper())"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -106,7 +106,7 @@ def test_each_app_keeps_its_newest_builds(open_store: Callable[..., Store]) -> N
 def test_the_file_stays_below_its_size_and_gives_pages_back(
     open_store: Callable[..., Store], tmp_path: Path
 ) -> None:
-    store = open_store(size=300_000)
+    store = open_store(size=400_000)
     app_id = add_app(store)
     builds = [build(store, app_id, lines=3_000) for _ in range(10)]
     bad = build(store, app_id, BuildStatus.FAILED)
@@ -175,3 +175,54 @@ def test_a_delivery_is_known_for_a_week_even_if_builds_are_forgotten_sooner(
     clock.now += 6 * DAY
     assert store.sweep() == 1
     assert deliver()
+
+
+def test_a_forgotten_build_takes_its_actions_along(
+    open_store: Callable[..., Store], clock: Clock
+) -> None:
+    store = open_store(days=10)
+    app_id = add_app(store)
+    build_id = store.accept(
+        app_id=app_id, listen_point="web", cause=Cause.TRIGGER, params=({},), total=1
+    ).builds[0]
+    store.claim(app_id)
+    store.note_action(build_id=build_id, position=0, command="make", started=1.0)
+    result = Result(BuildStatus.COMPLETE, 1)
+    store.finish(app_id=app_id, build_id=build_id, result=result, total=1)
+    assert len(store.actions(build_id)) == 1
+    clock.now += 11 * DAY
+    assert store.sweep() == 1
+    assert store.actions(build_id) == []
+
+
+def test_a_config_is_forgotten_with_the_last_build_that_had_it(
+    open_store: Callable[..., Store], clock: Clock
+) -> None:
+    store = open_store(builds=1)
+    app_id = store.add_app(listen_point="web", origin=Origin.API, config="a: 1", file=None)
+    configs = []
+    for number in (1, 2, 3):
+        store.set_app(app_id=app_id, origin=Origin.API, config=f"a: {number}", file=None)
+        built = store.find_build(build(store, app_id))
+        assert built is not None
+        configs.append(built.config_id or 0)
+    assert store.sweep() == 2
+    assert [store.config(one) for one in configs] == [None, None, "a: 3"]
+    store.set_app(app_id=app_id, origin=Origin.API, config="a: 4", file=None)
+    build(store, app_id)
+    assert store.sweep() == 1
+    assert [store.config(one) for one in configs] == [None] * 3
+    assert store.config(store.app(app_id).config_id or 0) == "a: 4"
+
+
+def test_the_config_of_a_waiting_rerun_is_kept(open_store: Callable[..., Store]) -> None:
+    store = open_store(builds=1)
+    app_id = store.add_app(listen_point="web", origin=Origin.API, config="a: 1", file=None)
+    first = store.find_build(build(store, app_id))
+    assert first is not None
+    assert first.config_id is not None
+    store.set_app(app_id=app_id, origin=Origin.API, config="a: 2", file=None)
+    build(store, app_id)
+    store.rerun(first.id, total=1, config_id=first.config_id)
+    assert store.sweep() == 1
+    assert store.config(first.config_id) == "a: 1"

@@ -1,6 +1,7 @@
 """The store: what goes in comes out, whole or not at all, and in order."""
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from logging import DEBUG, ERROR, INFO, WARNING
 from pathlib import Path
@@ -161,6 +162,16 @@ def test_the_same_delivery_sent_from_many_threads_queues_one_build(store: Store)
         thread.join()
     assert len(answers) == 20
     assert len(set(answers)) == 1
+
+
+def test_a_commit_leaves_no_name_in_the_interpreter(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app_id = add(store)
+    kept: list[str] = []
+    monkeypatch.setattr(sys, "intern", lambda text: kept.append(text) or text)
+    queue(store, app_id)
+    assert not [text for text in kept if ".db" in text]
 
 
 def test_a_full_queue_takes_all_builds_of_a_push_or_none(store: Store) -> None:

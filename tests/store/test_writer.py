@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
@@ -285,11 +285,69 @@ def test_whoever_writes_too_fast_waits_and_nothing_is_lost(
     assert written(path) == [str(number) for number in range(20_000)]
 
 
-def test_progress_is_written_with_the_next_commit(writer: Writer) -> None:
-    writer.run(lambda db: db.execute("INSERT INTO builds VALUES (1, 0)"))
-    writer.progress(1, 3)
+def test_a_note_is_made_without_anybody_waiting_for_it(writer: Writer) -> None:
+    made = Event()
+    writer.note(lambda _db, _record: made.set())
+    assert made.wait(20)
+
+
+def test_a_note_gets_the_id_of_the_record_that_stands_behind_it(writer: Writer, path: Path) -> None:
+    numbers: list[int] = []
+    for number in range(5_000):
+        if number % 1_000 == 700:
+            writer.note(lambda _db, record: numbers.append(record))
+        writer.append(row(str(number)))
     writer.flush()
-    assert writer.run(lambda db: db.execute("SELECT completed FROM builds").fetchone()) == (3,)
+    writer.note(lambda _db, record: numbers.append(record))
+    writer.flush()
+    assert numbers == [701, 1_701, 2_701, 3_701, 4_701, 5_001]
+
+
+def test_a_note_of_a_lost_commit_is_made_again_in_its_place(
+    writer: Writer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "RETRY_DELAY", 0.01)
+    numbers: list[int] = []
+
+    def note(_db: sqlite3.Connection, record: int) -> None:
+        numbers.append(record)
+        if len(numbers) == 1:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    writer.append(row("before"))
+    writer.note(note)
+    writer.append(row("behind"))
+    with suppress(DatabaseUnavailable):
+        writer.flush()
+    writer.flush()
+    assert written(path) == ["before", "behind"]
+    assert numbers == [2, 2]
+
+
+def test_subscribers_are_told_after_each_commit_until_they_leave(writer: Writer) -> None:
+    told: list[int] = []
+    leave = writer.subscribe(lambda: told.append(1))
+    writer.flush()
+    writer.flush()
+    wait_until(lambda: len(told) == 2)
+    leave()
+    writer.flush()
+    assert len(told) == 2
+
+
+def test_a_subscriber_that_fails_holds_up_nobody(
+    writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = Event()
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    writer.subscribe(fail)
+    writer.subscribe(told.set)
+    writer.flush()
+    assert told.wait(20)
+    assert "follower" in caplog.text
 
 
 def test_closing_writes_what_waits(path: Path) -> None:

@@ -1,12 +1,12 @@
-"""Hooks: the moments at which extensions are told or asked; the only room of pluggy.
+"""Every hook there is, typed, with what it gets and what may come back.
 
-Each hook is one function of `Specs`, typed, with what it gets and what may come back. A hook comes
-only together with an extension that uses it. Apps and the server own a small set each; nothing is
-global. Told hooks must return quickly: what waits for somebody else goes to `Context.later`.
+A hook comes only together with an extension that uses it. Told hooks must return quickly: what
+waits for somebody else goes to `Context.later`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import pluggy
@@ -20,6 +20,10 @@ _spec = pluggy.HookspecMarker("sloth_ci")
 hook = pluggy.HookimplMarker("sloth_ci")
 
 
+class Unprepared(Exception):
+    """A build could not be prepared; the text says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class AppEvent:
     """Something that happened to an app."""
@@ -28,6 +32,10 @@ class AppEvent:
     listen_point: str
     #: None while the app isn't bound.
     config_file: str | None
+    #: What its config says under further keys, those of `app_keys`.
+    further: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether it is nothing new: the server starts and takes up an app that it knew.
+    at_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +71,38 @@ class ActionEvent:
     seconds: float
 
 
+class DeliveryVerdict(StrEnum):
+    """What became of a delivery."""
+
+    ACCEPTED = "accepted"
+    #: It came before, and nothing runs twice.
+    REPEATED = "repeated"
+    #: Authentic, and nothing to do.
+    IGNORED = "ignored"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryEvent:
+    """A provider's delivery, answered."""
+
+    app_id: int
+    listen_point: str
+    #: The sender's IP address.
+    address: str
+    verdict: DeliveryVerdict
+    #: Why it was ignored or refused, masked; '' otherwise.
+    reason: str
+    #: The builds that it queued.
+    builds: Sequence[int]
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page of an extension: of an app below `/<listen point>/-/`, of the server below `/-/`.
 
-    A `path` of the server that begins with `/` is one at the top, such as `/robots.txt`.
+    A `path` of the server that begins with `/` is one at the top, such as `/robots.txt`. One that
+    ends with `/` answers for everything below it too. GET and HEAD are all that is asked.
     """
 
     path: str
@@ -91,6 +126,10 @@ class Specs:
     @_spec
     def app_removed(self, app: AppEvent) -> None:
         """An app is gone."""
+
+    @_spec
+    def delivery_received(self, delivery: DeliveryEvent) -> None:
+        """A provider's delivery was taken, ignored or refused."""
 
     @_spec
     def build_queued(self, build: BuildEvent) -> None:
@@ -135,7 +174,11 @@ class Specs:
 
     @_spec
     def api_actions(self) -> Sequence[ApiAction]:  # type: ignore[empty-body]
-        """Further actions of the API; asked once. Their functions get the extension's server."""
+        """Further actions of the API; asked once. Their functions get the API's server first.
+
+        An extension that may be declared several times gives the same ones each time, and its
+        functions find whom they are about with `Extensions.pick`.
+        """
 
     @_spec
     def app_keys(self) -> Mapping[str, Any]:  # type: ignore[empty-body]
@@ -147,7 +190,3 @@ class Specs:
     @_spec
     def app_info(self) -> Mapping[str, Any]:  # type: ignore[empty-body]
         """What `info` and the page say of the app beside the rest: names and JSON values."""
-
-
-class Unprepared(Exception):
-    """A build could not be prepared; the text says why and what to do."""

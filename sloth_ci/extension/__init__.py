@@ -1,12 +1,13 @@
 """What an extension is: a named instance of a module with options, and what it may use of us."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from sloth_ci.config import Section
 from sloth_ci.hooks import hook
+from sloth_ci.shell import ShellRunner
 from sloth_ci.store import Store
 
 __all__ = ["Context", "Extension", "Notes", "hook"]
@@ -30,7 +31,7 @@ class Context:
     name: str
     #: '' for an extension of the server.
     listen_point: str
-    #: None for an extension of the server.
+    #: None for an extension of the server; known from `open` on.
     app_id: int | None
     #: Relative paths count from here.
     base_dir: Path
@@ -43,12 +44,21 @@ class Context:
     #: Does some work soon, in the background; one extension's work is done in order, one at a time.
     #: What it raises is logged. Work has timeouts of its own.
     later: Callable[[Callable[[], None]], None]
+    #: Calls something at a moment of the wall clock (seconds since the epoch), on a thread that
+    #: must not be held up; gives what takes it back.
+    at: Callable[[float, Callable[[], None]], Callable[[], None]]
     #: Queues a build of an app: listen point, params, and who wants it; gives the build's id.
     trigger: Callable[[str, Mapping[str, str], str], int]
     #: The listen points of all apps, sorted.
     apps: Callable[[], Sequence[str]]
     #: What keeps the app's secrets out of a text.
     mask: Callable[[str], str]
+    #: Runs actions and programs on this machine; the server's own, so that it ends them with it.
+    shell: ShellRunner = field(default_factory=ShellRunner)
+
+    def build_url(self, build_id: int) -> str:
+        """Where people see a build; '' when the server's address isn't configured."""
+        return f"{self.url}/-/builds/{build_id}" if self.url else ""
 
 
 class Extension:
@@ -62,8 +72,6 @@ class Extension:
     #: Where it may be declared.
     for_apps: ClassVar[bool] = True
     for_server: ClassVar[bool] = False
-    #: The extra to install for it, as in `pip install 'sloth-ci[ssh]'`; '' for none.
-    extra: ClassVar[str] = ""
 
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options
@@ -76,4 +84,7 @@ class Extension:
         """
 
     def close(self) -> None:
-        """End within a few seconds; called when its app goes or changes, or the server ends."""
+        """End within a few seconds; called when its app goes or changes, or the server ends.
+
+        A build that runs then goes on with it: the hooks of that build are still called.
+        """
