@@ -3,9 +3,21 @@
 Docs, `sci` and tests are held against `ACTIONS`. Errors are raised; the web renders them.
 """
 
-from sloth_ci.api.actions import ACTIONS, Life, Server
+from collections.abc import Mapping
+
+from sloth_ci.api.actions import ACTIONS
+from sloth_ci.api.server import Life, Server
 from sloth_ci.errors import ActionNotFound, MissingAction, RepeatedParam
-from sloth_ci.parameters import EMPTY, Answer, ApiAction, Kind, Parameter, Params, bind
+from sloth_ci.parameters import (
+    EMPTY,
+    Answer,
+    ApiAction,
+    Header,
+    Kind,
+    Parameter,
+    Params,
+    bind,
+)
 from sloth_ci.source import suggest
 
 __all__ = [
@@ -23,26 +35,34 @@ __all__ = [
 ]
 
 
-def call(server: Server, params: Params) -> tuple[int, Answer]:
+def call(
+    server: Server, params: Params, *, actor: str = "", header: Header = lambda _name: ""
+) -> tuple[int, Answer]:
     """Do what the request's parameters ask for; gives the status and the answer.
 
-    Raises the error that the answer is to tell of.
+    `actor` is who asks, and `header` gives the request's headers. Raises the error that the
+    answer is to tell of.
     """
-    action = find_action(params)
-    return action.status, action.run(server, **bind(action, params))
+    action = find_action(params, server.further)
+    arguments = bind(action, params, header=header)
+    if action.wants_actor:
+        arguments["actor"] = actor
+    return action.status, action.run(server, **arguments)
 
 
-def find_action(params: Params) -> ApiAction:
-    """The action that the parameters name.
+def find_action(params: Params, further: Mapping[str, ApiAction]) -> ApiAction:
+    """The action that the parameters name; `further` are those of extensions.
 
     Raises MissingAction, RepeatedParam or ActionNotFound.
     """
     names = [value for name, value in params if name == "action"]
     if not names or not names[0]:
-        raise MissingAction(actions=", ".join(ACTIONS))
+        raise MissingAction(actions=", ".join((*ACTIONS, *further)))
     if len(names) > 1:
         raise RepeatedParam(param="action", times=len(names), action=names[0])
-    if names[0] not in ACTIONS:
-        hint = suggest(names[0], ACTIONS) or f" Actions: {', '.join(ACTIONS)}."
+    action = ACTIONS.get(names[0]) or further.get(names[0])
+    if action is None:
+        known = (*ACTIONS, *further)
+        hint = suggest(names[0], known) or f" Actions: {', '.join(known)}."
         raise ActionNotFound(action=names[0], hint=hint)
-    return ACTIONS[names[0]]
+    return action
