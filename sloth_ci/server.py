@@ -16,11 +16,12 @@ import cherrypy
 from cherrypy.process.servers import ServerAdapter
 
 from sloth_ci import __version__
-from sloth_ci.api import Server
+from sloth_ci.api import ACTIONS, Server
 from sloth_ci.bed import Bed
 from sloth_ci.config import ServerConfig, load_server
 from sloth_ci.errors import ConfigInvalid, PortTaken, SlothError
 from sloth_ci.executors import ThreadExecutor
+from sloth_ci.extension.finding import find_server_options
 from sloth_ci.journal import Journal
 from sloth_ci.logs import open_logs
 from sloth_ci.shell import Guardian, ShellRunner, become_subreaper, end_leftovers
@@ -95,8 +96,10 @@ class Life:
             make_executor=lambda run: ThreadExecutor(run, max_builds=config.max_builds),
             on_add=lambda app: site.mount(self._bed, app),
             on_remove=site.unmount,
+            server=config,
         )
-        site.open(Server(bed=self._bed, store=self._store, life=self))
+        further = self._bed.further_actions(ACTIONS)
+        site.open(Server(bed=self._bed, store=self._store, life=self, further=further))
 
     def ask_restart(self) -> None:
         """Restart as soon as this request is answered."""
@@ -117,15 +120,24 @@ class Life:
         try:
             self._bed.load(tuple(str(self._config.path(one)) for one in self._config.paths.configs))
             _allow_files(self._config.max_connections)
-            _start_engine(lambda: WireServer(self._socket.dup(), self._config, tls=self._tls))
+            _start_engine(self._make_web_server)
             self._tell_ready()
             order = self._orders.get()
             self._drain(order)
         finally:
             cherrypy.engine.exit()
+            self._bed.close()
             self._store.close()
         LOG.info("Stopped" if order is Order.STOP else "Restarting")
         return self._socket if order is Order.RESTART else None
+
+    def _make_web_server(self) -> WireServer:
+        return WireServer(
+            self._socket.dup(),
+            self._config,
+            tls=self._tls,
+            subscribe=self._store.subscribe,
+        )
 
     def _tell_ready(self) -> None:
         line = f"Sloth CI {__version__} listens on {self._url()}"
@@ -179,7 +191,7 @@ def serve(config_file: Path, *, screen: bool) -> None:
 
     Raises SlothError when it can't start.
     """
-    config = load_server(config_file)
+    config = load_server(config_file, find_extension=find_server_options)
     paths = config.paths
     open_logs(
         access_log=config.path(paths.access_log) if paths.access_log else None,

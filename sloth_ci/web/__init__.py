@@ -13,17 +13,20 @@ from sloth_ci.api import Answer, Server, call, find_action
 from sloth_ci.app import App
 from sloth_ci.bed import Bed
 from sloth_ci.config import ServerConfig
-from sloth_ci.errors import MethodRefused, PathNotFound
-from sloth_ci.request import Reply
+from sloth_ci.errors import MethodRefused, SlothError
+from sloth_ci.request import Reply, Request
 from sloth_ci.store import Accepted
+from sloth_ci.web.browser import Browser
 from sloth_ci.web.login import LoginCheck
 from sloth_ci.web.origin import check_host, check_origin, own_hosts
+from sloth_ci.web.pages import show_page
 from sloth_ci.web.parameters import read_parameters
 from sloth_ci.web.wsgi import (
     Environ,
     StartResponse,
     answer,
     json_reply,
+    live_reply,
     read_body,
     read_head,
 )
@@ -34,11 +37,14 @@ API_METHODS = ("GET", "POST")
 class ApiEndpoint:
     """Answers the API's requests, and those for paths where nothing listens."""
 
-    def __init__(self, config: ServerConfig, server: Server, hosts: tuple[str, ...]) -> None:
+    def __init__(
+        self, config: ServerConfig, server: Server, hosts: tuple[str, ...], login: LoginCheck
+    ) -> None:
         self._config = config
         self._hosts = hosts
         self._server = server
-        self._login = LoginCheck(config.api_auth)
+        self._login = login
+        self._browser = Browser(server, login)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return answer(environ, start_response, self._respond)
@@ -46,29 +52,55 @@ class ApiEndpoint:
     def _respond(self, environ: Environ) -> Reply:
         request = read_head(environ, self._config)
         check_host(request, self._hosts)
+        if self._browser.serves(request):
+            return self._browser.answer(request)
         if request.path not in ("", "/"):
-            raise PathNotFound(path=request.path)
-        self._login.check(request)
+            extensions = self._server.bed.extensions
+            return show_page(extensions, request.path, request, self._login)
+        actor = self._let_in(request)
         if request.method not in API_METHODS:
             raise MethodRefused(method=request.method, allowed=", ".join(API_METHODS))
         if request.method == "POST":
             body = read_body(environ, limit=self._config.max_request)
             request = replace(request, body=body)
         params = read_parameters(request)
-        action = find_action(params)
+        action = find_action(params, self._server.further)
         if action.changes_state:
             check_origin(request, action.name)
-        return _show(*call(self._server, params))
+        return _show(*call(self._server, params, actor=actor, header=request.header))
+
+    def _let_in(self, request: Request) -> str:
+        """Who asks: a login, else an address. Raises what the check of the login raises."""
+        if self._config.open_health and self._is_open_to_all(request):
+            return request.address
+        return self._login.check(request) or request.address
+
+    def _is_open_to_all(self, request: Request) -> bool:
+        """Whether it asks for nothing but an action open to all; its body is not looked at."""
+        if request.method != "GET":
+            return False
+        try:
+            return find_action(read_parameters(request), self._server.further).open_to_all
+        except SlothError:
+            return False
 
 
 class AppEndpoint:
     """Answers the deliveries of one app."""
 
-    __slots__ = ("_app", "_bed", "_config", "_hosts")
+    __slots__ = ("_app", "_bed", "_config", "_hosts", "_login")
 
-    def __init__(self, config: ServerConfig, bed: Bed, app: App, hosts: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        bed: Bed,
+        app: App,
+        hosts: tuple[str, ...],
+        login: LoginCheck,
+    ) -> None:
         self._config = config
         self._hosts = hosts
+        self._login = login
         self._bed = bed
         self._app = app
 
@@ -78,10 +110,15 @@ class AppEndpoint:
     def _respond(self, environ: Environ) -> Reply:
         request = read_head(environ, self._config)
         check_host(request, self._hosts)
-        if environ.get("PATH_INFO") not in ("", "/"):
-            raise PathNotFound(path=request.path)
+        path = environ.get("PATH_INFO", "")
+        if path not in ("", "/"):
+            return show_page(self._app.extensions, path, request, self._login)
         self._bed.check_taking()
-        body = read_body(environ, limit=self._config.max_delivery)
+        try:
+            body = read_body(environ, limit=self._config.max_delivery)
+        except SlothError as error:
+            self._app.refuse(request, error)
+            raise
         return _tell(self._app.receive(replace(request, body=body)))
 
 
@@ -95,14 +132,15 @@ class Site:
         self._config = config
         self._tree = tree
         self._hosts = own_hosts(config.hosts, bound_to=bound_to)
+        self._login = LoginCheck(config.api_auth)
 
     def open(self, server: Server) -> None:
         """Mount the API."""
-        self._tree.graft(ApiEndpoint(self._config, server, self._hosts), "")
+        self._tree.graft(ApiEndpoint(self._config, server, self._hosts, self._login), "")
 
     def mount(self, bed: Bed, app: App) -> None:
         """Mount an app, or the one that takes its place."""
-        endpoint = AppEndpoint(self._config, bed, app, self._hosts)
+        endpoint = AppEndpoint(self._config, bed, app, self._hosts, self._login)
         self._tree.graft(endpoint, f"/{app.listen_point}")
 
     def unmount(self, app: App) -> None:
@@ -113,6 +151,8 @@ class Site:
 def _show(status: int, given: Answer) -> Reply:
     if given.empty:
         return Reply(status, b"", given.headers)
+    if given.stream is not None:
+        return live_reply(status, given.stream, given.headers)
     return json_reply(status, given.value, given.headers)
 
 

@@ -159,10 +159,19 @@ class Outbox:
         """
         deadline = monotonic() + GRACE + len(data) / LEAST_RATE
         unsent = memoryview(data)
+        # Nearly always there is room for all of it, and the socket stays as the vestibule wants it.
+        if self._sock.gettimeout() == 0:
+            unsent = unsent[self._send_some(unsent) :]
         while unsent:
             self._sock.settimeout(max(deadline - monotonic(), 0.001))
             unsent = unsent[self._sock.send(unsent) :]
         self.bytes_written += len(data)
+
+    def _send_some(self, data: memoryview) -> int:
+        try:
+            return self._sock.send(data)
+        except _NOTHING_YET:
+            return 0
 
 
 class Body:

@@ -47,26 +47,30 @@ class LoginCheck:
         self._checks = BoundedSemaphore(MAX_CHECKS)
         self._checking = Lock()
 
-    def check(self, request: Request) -> None:
-        """Raises LoginRequired unless the request carries a right name and password.
+    def check(self, request: Request) -> str:
+        """The name of the user who sends the request, '' when there are no users.
 
-        Raises TooManyTries for an address that guessed too often, whatever it sends now, and
-        Unavailable when too many logins are being checked.
+        Raises LoginRequired unless it carries a right name and password, TooManyTries for an
+        address that guessed too often, whatever it sends now, and Unavailable when too many
+        logins are being checked.
         """
         if not self._logins:
-            return
+            return ""
         name, password = _read_basic(request.header("authorization"))
         if not name or not password:
             raise LoginRequired
         self._tries.check(request.address)
         digest = hmac.new(self._key, name + b"\0" + password, hashlib.sha256).digest()
-        if self._is_known(digest):
-            return
+        if not self._is_known(digest):
+            self._check_slowly(request.address, digest, name, password)
+        return name.decode()
+
+    def _check_slowly(self, address: str, digest: bytes, name: bytes, password: bytes) -> None:
         if not self._checks.acquire(blocking=False):
             raise Unavailable(reason="too many logins are being checked")
         try:
             with self._checking:
-                self._evaluate(request.address, digest, name, password)
+                self._evaluate(address, digest, name, password)
         finally:
             self._checks.release()
 
@@ -138,8 +142,9 @@ def _make_decoy(passwords: list[str]) -> str:
     """A hash as costly as the users' that no password has; '' when no password is hashed."""
     hashed = next((one for one in passwords if one.startswith(HASH_PREFIX)), "")
     salted, _, digest = hashed.rpartition("$")
-    other = base64.b64encode(secrets.token_bytes(len(digest))).decode()
-    return f"{salted}${other[: len(digest)]}" if hashed else ""
+    # Of as many whole bytes: a digest that can't be decoded is refused without computing anything.
+    other = base64.b64encode(secrets.token_bytes(len(digest) * 3 // 4)).decode().rstrip("=")
+    return f"{salted}${other}" if hashed else ""
 
 
 def _read_basic(header: str) -> tuple[bytes, bytes]:

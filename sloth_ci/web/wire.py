@@ -4,7 +4,7 @@ import os
 import selectors
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from threading import Timer
 from time import monotonic
@@ -16,12 +16,20 @@ from cherrypy._cpwsgi_server import CPWSGIServer
 
 from sloth_ci.config import ServerConfig
 from sloth_ci.errors import BadRequest, SlothError, Unavailable
+from sloth_ci.parameters import Stream
 from sloth_ci.web.crowd import Crowd
+from sloth_ci.web.follower import Follower
+from sloth_ci.web.followers import Followers, Subscribe
 from sloth_ci.web.head import END, Head, find_head, read_head
 from sloth_ci.web.inbox import GRACE, PIECE, Body, ChunkedBody, Inbox, Outbox
 from sloth_ci.web.vestibule import LOG, Vestibule
 from sloth_ci.web.visitor import Stage
-from sloth_ci.web.wsgi import note_refusal, render_raw
+from sloth_ci.web.wsgi import FOLLOW, note_refusal, render_raw
+
+
+def never_told(_callback: Callable[[], None]) -> Callable[[], None]:
+    """Tell of no commit: streams are asked for more every second."""
+    return lambda: None
 
 
 class WireRequest(HTTPRequest):
@@ -54,12 +62,16 @@ class WireRequest(HTTPRequest):
             self.rfile = ChunkedBody(conn.rfile, go_ahead_by=outbox)
         else:
             self.rfile = Body(conn.rfile, head.length, go_ahead_by=outbox)
-        self.server.gateway(self).respond()
+        gateway = self.server.gateway(self)
+        gateway.env[FOLLOW] = self._follow
+        gateway.respond()
         self.ensure_headers_sent()
-        if self.chunked_write:
+        if self.chunked_write and not conn.follower:
             conn.wfile.write(b"0\r\n\r\n")
         conn.wfile.flush()
         self.rfile.drop()
+        if conn.follower:
+            conn.follower.begin(chunked=self.chunked_write)
 
     def send_headers(self) -> None:
         """Send the answer's head; where more of the body would come, the connection ends."""
@@ -71,6 +83,15 @@ class WireRequest(HTTPRequest):
         """Answer for a fault in the server itself, and end the connection."""
         self.close_connection = True
         self.conn.tell(SlothError())
+
+    def _follow(self, stream: Stream) -> None:
+        """Let the connection be given to the followers once the answer's head is sent.
+
+        Raises Unavailable.
+        """
+        self.server.followers.admit(self.conn)
+        self.close_connection = True
+        self.conn.follower = Follower(self.conn, stream)
 
 
 class WireConnection(HTTPConnection):
@@ -88,6 +109,8 @@ class WireConnection(HTTPConnection):
         self.stage = Stage.GREETING if server.tls else Stage.ARRIVING
         self.deadline = monotonic() + GRACE
         self.head: Head | None = None
+        #: Of the live answer that goes out here.
+        self.follower: Follower | None = None
         self.went_ahead = self.waiting = self.seated = False
         #: The client may be sending what nobody reads.
         self.is_unread = False
@@ -146,8 +169,13 @@ class WireConnection(HTTPConnection):
         self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """End the connection after an answer; politely, where the client may be sending still."""
-        if self.is_unread:
+        """End the connection after an answer, or let its live answer go on elsewhere.
+
+        It ends politely, where the client may be sending still.
+        """
+        if self.follower and self.follower.is_ready:
+            self.server.let_follow(self, self.follower)
+        elif self.is_unread:
             self.server.see_out(self)
         else:
             self.cut()
@@ -170,7 +198,12 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
     ConnectionClass = WireConnection
 
     def __init__(
-        self, listening: socket.socket, config: ServerConfig, *, tls: ssl.SSLContext | None = None
+        self,
+        listening: socket.socket,
+        config: ServerConfig,
+        *,
+        tls: ssl.SSLContext | None = None,
+        subscribe: Subscribe = never_told,
     ) -> None:
         super().__init__()
         # Cherrypy's own puts its kind of request here.
@@ -186,6 +219,8 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
             per_address=config.max_connections_per_address,
             trusted=config.trusted_proxies,
         )
+        self._max_followers = config.max_followers
+        self._subscribe = subscribe
 
     def prepare(self) -> None:
         """Get ready to serve."""
@@ -197,6 +232,11 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
             admit=self._admit,
             hand_over=self.requests.put,
         )
+        self.followers = Followers(
+            most=self._max_followers,
+            subscribe=self._subscribe,
+            see_out=self._connections.see_out,
+        )
 
     def bind(self, family: int, type: int, proto: int = 0) -> socket.socket:  # noqa: A002
         """Serve on the socket that listens already."""
@@ -207,14 +247,18 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
 
     def stop(self) -> None:
         """Stop serving; whoever does not read its answer does not hold that up."""
+        if not self.ready:
+            return
         workers = list(self.requests._threads)
         last = Timer(self.shutdown_timeout, _cut_answers, [workers])
         last.daemon = True
         last.start()
+        self.followers.stop()
         try:
             super().stop()
         finally:
             last.cancel()
+            self.followers.join()
 
     def see_out(self, conn: WireConnection) -> None:
         """End a connection on which something may be coming still."""
@@ -223,9 +267,15 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
         else:
             conn.cut()
 
+    def let_follow(self, conn: WireConnection, follower: Follower) -> None:
+        """Let a live answer go on elsewhere."""
+        self._connections.give_up_seat(conn)
+        self.followers.take(follower)
+
     def let_go(self, conn: WireConnection) -> None:
         """Note that a connection has ended."""
         self._connections.give_up_seat(conn)
+        self.followers.leave(conn)
         self._crowd.leave(conn.remote_addr)
 
     def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:

@@ -3,12 +3,14 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 
 from sloth_ci.config import ServerConfig
 from sloth_ci.errors import BadBody, BadRequest, BodyTooLarge, EncodingRefused, SlothError
+from sloth_ci.parameters import Stream
 from sloth_ci.request import Reply, Request
 
 Environ = dict[str, Any]
@@ -16,10 +18,29 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 #: Answers a request; raises SlothError for a refusal.
 Respond = Callable[[Environ], Reply]
 
+#: Where an environ has what takes an answer's stream and sends it behind the answer's head.
+FOLLOW = "sloth_ci.follow"
+
 ERROR_LOG = logging.getLogger("sloth_ci.web")
 ACCESS_LOG = logging.getLogger("sloth_ci.access")
 
+_OWN_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReply(Reply):
+    """An HTTP answer whose body is a stream."""
+
+    stream: Stream = field(kw_only=True)
+
+
+def live_reply(status: int, stream: Stream, headers: Mapping[str, str] | None = None) -> LiveReply:
+    """An answer that goes on."""
+    # Proxies such as nginx would collect it first.
+    own = {"Content-Type": stream.content_type, "X-Accel-Buffering": "no"}
+    return LiveReply(status, b"", {**own, **(headers or {})}, stream=stream)
 
 
 def json_reply(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
@@ -57,15 +78,16 @@ def answer(environ: Environ, start_response: StartResponse, respond: Respond) ->
     """Answer a WSGI request with what `respond` gives or raises."""
     try:
         reply = respond(environ)
+        if isinstance(reply, LiveReply) and environ["REQUEST_METHOD"] != "HEAD":
+            environ[FOLLOW](reply.stream)
     except SlothError as error:
         reply = render_error(error)
     # The edge: a fault, be it an extension's sys.exit, must end in an answer, and in the log.
     except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001
         ERROR_LOG.exception("A request failed: %s", environ.get("REQUEST_METHOD"))
         reply = render_error(SlothError())
-    headers = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
-    headers += reply.headers.items()
-    if reply.status != HTTPStatus.NO_CONTENT:
+    headers = list({**_OWN_HEADERS, **reply.headers}.items())
+    if reply.status not in _WITHOUT_BODY and not isinstance(reply, LiveReply):
         headers.append(("Content-Length", str(len(reply.body))))
     _note_access(environ, reply)
     start_response(_STATUS_LINES[reply.status], headers)
