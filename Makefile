@@ -8,7 +8,7 @@ ifdef CI
 COVERAGE := --cov --cov-report=term:skip-covered --cov-fail-under=90
 endif
 
-.PHONY: demo test faults run check lint format types layers docs clean
+.PHONY: demo test faults bench run check lint format types layers docs screenshots clean
 
 demo: $(VENV)/ready
 	$(BIN)/python -m tests.demo
@@ -20,6 +20,10 @@ test: $(VENV)/ready
 faults: $(VENV)/ready
 	@.ci/packages
 	$(BIN)/python -m tests.faults --write
+
+bench: $(VENV)/ready
+	@.ci/packages
+	$(BIN)/python -m bench --write --json build/bench.json
 
 run: $(VENV)/ready
 	$(BIN)/sci -c server.yml start
@@ -42,6 +46,10 @@ format: $(VENV)/ready
 
 docs: $(VENV)/ready
 	$(BIN)/sphinx-build -W -b html docs docs/_build
+
+screenshots: $(VENV)/ready
+	@.ci/packages
+	$(BIN)/python -m tests.page.screenshots
 
 clean:
 	rm -rf $(VENV) docs/_build build *.egg-info
