@@ -17,7 +17,7 @@ CORE = [
     "colorama>=0.4",
     "pydantic>=2.9",
     "argon2-cffi>=23.1",
-    "urllib3>=2.2",
+    "urllib3>=2.3",
     "tabulate>=0.10",
     "multipart>=1.2",
     "pluggy>=1.5",
@@ -30,6 +30,23 @@ EXTRAS = {
     "docker": ["docker>=7.1"],
     "schedule": ["cronsim>=2.6"],
 }
+#: The modules of extensions/ that can be declared, each with the extra that it needs, if any.
+EXTENSIONS = {
+    "badge": "",
+    "docker_exec": "docker",
+    "file_logs": "",
+    "git": "",
+    "metrics": "",
+    "notifications": "",
+    "robots_txt": "",
+    "schedule": "schedule",
+    "ssh_exec": "ssh",
+    "status_report": "",
+    "webhooks": "",
+    "wrap_exec": "",
+}
+#: Those that bring a command of `sci`.
+COMMANDS = {"dev": "dev", "notify": "notify"}
 TESTS = [
     *(requirement for extra in EXTRAS.values() for requirement in extra),
     "pytest>=8",
@@ -64,13 +81,21 @@ setup(
     packages=[
         *find_packages(include=["sloth_ci", "sloth_ci.*"]),
         "sloth_ci_extensions",
+        *(f"sloth_ci_extensions.{name}" for name in find_packages("extensions")),
     ],
     package_dir={"sloth_ci_extensions": "extensions"},
-    package_data={"sloth_ci": ["py.typed", "samples/*"]},
+    package_data={"sloth_ci": ["py.typed", "samples/**/*", "page/templates/*", "page/static/*"]},
     install_requires=CORE,
     extras_require={**EXTRAS, "tests": TESTS},
     entry_points={
         "console_scripts": ["sci = sloth_ci.cli:main", "sloth-ci = sloth_ci.cli:main"],
+        "sloth_ci.extensions": [
+            f"{name} = sloth_ci_extensions.{name}" + (f" [{extra}]" if extra else "")
+            for name, extra in EXTENSIONS.items()
+        ],
+        "sloth_ci.commands": [
+            f"{name} = sloth_ci_extensions.{module}" for name, module in COMMANDS.items()
+        ],
     },
     classifiers=[
         "Environment :: Web Environment",

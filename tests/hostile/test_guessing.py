@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from sloth_ci.config import parse_server
 from sloth_ci.errors import LoginRequired, TooManyTries, Unavailable
@@ -101,6 +102,17 @@ def test_waits_double_up_to_a_minute_and_are_forgotten(clock: Clock) -> None:
     clock.now += 901
     tries.count("192.0.2.1")
     tries.check("192.0.2.1")
+
+
+@pytest.mark.parametrize("_start", range(10))
+def test_the_hash_for_names_that_nobody_has_is_computed_in_earnest(
+    tmp_path: Any, _start: int
+) -> None:
+    logins = parse_server(f"api_auth: {{login: bob, password: '{HASH}'}}", base_dir=tmp_path)
+    decoy = LoginCheck(logins.api_auth)._decoy
+    # What can't be decoded is refused with another error, at once.
+    with pytest.raises(VerifyMismatchError):
+        PasswordHasher().verify(decoy, "guess")
 
 
 def test_the_same_wrong_login_again_is_no_guess(check: Counting) -> None:
