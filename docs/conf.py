@@ -35,7 +35,9 @@ class Manual(SphinxDirective):
         file = SOURCES / self.arguments[0]
         self.env.note_dependency(str(file))
         docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")), clean=False)
-        lines = fence_yaml(cleandoc(docstring or "").splitlines())
+        lines = cleandoc(docstring or "").splitlines()
+        if not any(line.startswith("```") for line in lines):
+            lines = fence_yaml(lines)
         section = nodes.container()
         self.state.nested_parse(StringList(lines, str(file)), 0, section)
         return section.children

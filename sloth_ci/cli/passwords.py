@@ -1,5 +1,6 @@
 """Passwords typed or piped in, and their hashes."""
 
+import os
 import sys
 from getpass import getpass
 
@@ -28,6 +29,15 @@ def ask_password() -> str:
     if not password:
         raise NoPassword
     return password
+
+
+def ask_secret() -> str:
+    """The secret of a provider: SLOTH_HOOK_SECRET, or typed on a terminal; '' for none."""
+    if "SLOTH_HOOK_SECRET" in os.environ:
+        return os.environ["SLOTH_HOOK_SECRET"]
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return getpass("The provider's secret (empty: don't sign): ")
+    return ""
 
 
 def hash_password(password: str) -> str:

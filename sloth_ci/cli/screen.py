@@ -1,5 +1,6 @@
 """Where `sci` speaks: values and sentences to stdout, trouble to stderr, one line each."""
 
+import json
 import shutil
 import sys
 from typing import Any
@@ -10,6 +11,8 @@ from sloth_ci.render import Painter, printable, show_json, wants_colours
 class Screen:
     """Shows what a command has to say, to a person."""
 
+    is_for_scripts = False
+
     def __init__(self) -> None:
         self.painter = Painter(colours=wants_colours(sys.stdout), width=_width())
 
@@ -19,6 +22,10 @@ class Screen:
 
     def say(self, line: str) -> None:
         """Tell a person what is going on, at once."""
+        print(line, flush=True)
+
+    def tell(self, value: Any, line: str) -> None:
+        """Tell one of many things that come one after the other, at once."""
         print(line, flush=True)
 
     def conclude(self, value: Any) -> None:
@@ -36,7 +43,9 @@ def _width() -> int:
 
 
 class JsonScreen(Screen):
-    """Shows one JSON value, to a script."""
+    """Shows one JSON value, or one a line, to a script."""
+
+    is_for_scripts = True
 
     def show(self, value: Any, text: str) -> None:
         """Show the value."""
@@ -44,6 +53,10 @@ class JsonScreen(Screen):
 
     def say(self, line: str) -> None:
         """Scripts get the result only."""
+
+    def tell(self, value: Any, line: str) -> None:
+        """Show the value in one line."""
+        print(json.dumps(value), flush=True)
 
     def conclude(self, value: Any) -> None:
         """Show the value."""

@@ -7,12 +7,11 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Any
 
-from sloth_ci.bed import VALIDATORS
 from sloth_ci.bed.config_files import read_config_file
+from sloth_ci.bed.equipment import find_options
 from sloth_ci.bed.privileges import check_privileges
 from sloth_ci.config import (
     AppConfig,
-    Section,
     ServerConfig,
     load_server,
     parse_app,
@@ -20,7 +19,7 @@ from sloth_ci.config import (
 )
 from sloth_ci.doctor.findings import Finding, ok, refuse, skip, warn
 from sloth_ci.errors import SlothError
-from sloth_ci.registry import find
+from sloth_ci.extension.finding import find_app_options, find_server_options
 from sloth_ci.source import SourceProblem, read
 from sloth_ci.store import StoredApp
 from sloth_ci.validators import ProviderOptions
@@ -42,7 +41,7 @@ class ReadApp:
 def check_server(file: Path) -> tuple[ServerConfig | None, list[Finding]]:
     """The server's config, None when it can't be loaded, and every problem in it."""
     try:
-        config = load_server(file)
+        config = load_server(file, find_extension=find_server_options)
     except SlothError as error:
         return None, [refuse("server config", problem) for problem in _problems(file.name, error)]
     return config, [ok("server config", f"{file} loads")]
@@ -170,14 +169,11 @@ def _problems(file: str, error: SlothError) -> list[str]:
 
 
 def _parse(text: str, base_dir: Path) -> AppConfig:
-    config = parse_app(text, base_dir=base_dir, find_options=_find_options)
+    config = parse_app(
+        text, base_dir=base_dir, find_options=find_options, find_extension=find_app_options
+    )
     check_privileges(config, text)
     return config
-
-
-def _find_options(name: str) -> type[Section]:
-    options: type[Section] = find(VALIDATORS, name).Options
-    return options
 
 
 def _newest_text(app: StoredApp) -> str:

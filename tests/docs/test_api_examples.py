@@ -18,7 +18,12 @@ from tests.docs.pages import Fence, Part, parts_below, read_page
 PAGE = "docs/api.md"
 #: Where the page says that its server is.
 URL, FOLDER, LOGIN_SHOWN = "http://localhost:8080/", "/srv/ci", "sloth:slow-but-steady"
-VARYING = ("timestamp", "last_build_timestamp", "id", "queued", "started", "finished")
+VARYING = (
+    *("id", "timestamp", "last_build_timestamp", "queued", "started", "finished", "received"),
+    *("duration", "waited", "usual_duration", "median", "p95", "mean", "longest", "uptime"),
+    *("since", "until", "first_record", "last_record", "cpu", "memory"),
+    *("bytes", "wal_bytes", "records", "free", "user-agent"),
+)
 EXPLAINED = {part.names[0]: part for part in parts_below(PAGE, "Actions")}
 
 
@@ -61,6 +66,11 @@ class Stage:
         log = self.server.folder / "sloth_error.log"
         wait_until(lambda: log.read_text().count(" listens on ") == 2)
 
+    def wait_for_ledger(self) -> None:
+        """Return once all that came with deliveries can be read; it is written behind them."""
+        ask = Api(self.server.url, LOGIN)
+        wait_until(lambda: all(one["size"] for one in ask("deliveries").value["deliveries"]))
+
     def as_shown(self, text: str) -> Any:
         """A JSON value with the page's folder, and without times and record ids."""
         return json.loads(
@@ -91,6 +101,8 @@ def test_the_examples_answer_what_the_page_says(stage: Stage) -> None:
             printed = stage.run(example.command)
             if part.names == ["trigger"]:
                 Api(stage.server.url, LOGIN).wait_for_build("web", 1)
+            if part.names == ["deliveries"]:
+                stage.wait_for_ledger()
             if example.answer is None:
                 assert json.loads(printed)[0]["listen_point"] == "web"
             elif example.answer.info == "json":

@@ -18,7 +18,7 @@ from sloth_ci.errors import (
     StartRefused,
     UnexpectedAnswer,
 )
-from tests.calls import Api, Reply, wait_until
+from tests.calls import Api, Reply, send, wait_until
 from tests.conftest import LOGIN, RunningServer
 from tests.docs.pages import find_part, parts_below, quoted
 
@@ -37,6 +37,13 @@ def codes() -> dict[str, int]:
     for error in never_sent:
         found.pop(error.code, None)
     return found
+
+
+def show_default(value: Any) -> str:
+    """A default as a request would say it."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def test_every_action_has_a_heading_and_there_is_no_other() -> None:
@@ -58,7 +65,7 @@ def test_the_parameters_of_an_action_are_those_it_takes(action: ApiAction) -> No
     shown = [(*quoted(row[0]), row[1], row[2]) for row in rows if quoted(row[0])]
 
     assert shown == [
-        (one.name, "yes" if one.required else "no", "" if one.default is None else str(one.default))
+        (one.name, "yes" if one.required else "no", show_default(one.default))
         for one in action.parameters
     ]
     assert any(row[0] == "any other" for row in rows) == action.open
@@ -143,6 +150,11 @@ def trigger_with_a_bad_name(scene: Scene) -> Reply:
     return scene.api("trigger", **{"listen_point": "t", "not-a-name": "x"})
 
 
+def preview_with_a_bad_name(scene: Scene) -> Reply:
+    scene.create("p")
+    return scene.api("preview", **{"listen_point": "p", "not-a-name": "x"})
+
+
 def overfill(scene: Scene) -> Reply:
     """Trigger until no more builds may wait; the running one is ended with the server."""
     scene.create("q", "actions: [sleep 600]")
@@ -162,6 +174,83 @@ def trigger_while_stopping(scene: Scene) -> Reply:
 
     wait_until(is_refused)
     return replies[-1]
+
+
+def build_of(scene: Scene, listen_point: str, more: str = "actions: [sleep 600]") -> int:
+    scene.create(listen_point, more)
+    return scene.api.trigger(listen_point)
+
+
+def rerun_for_nobody(scene: Scene) -> Reply:
+    build = build_of(scene, "gone", "actions: [ls]")
+    scene.api("build", id=build, wait="20")
+    scene.api("remove", listen_point="gone")
+    return scene.api("rerun", build=build)
+
+
+def rerun_into_a_full_queue(scene: Scene) -> Reply:
+    build = build_of(scene, "q")
+    replies = [scene.api("rerun", build=build) for _attempt in range(4)]
+    return replies[-1]
+
+
+def rerun_while_stopping(scene: Scene) -> Reply:
+    build = build_of(scene, "s")
+    scene.api("stop")
+    replies: list[Reply] = []
+
+    def is_refused() -> bool:
+        replies.append(scene.api("rerun", build=build))
+        return replies[-1].status != 202
+
+    wait_until(is_refused)
+    return replies[-1]
+
+
+def receive(scene: Scene, listen_point: str, options: str = "allow_unsigned: true") -> int:
+    """The number of a delivery for an app of that name, once all of it is kept."""
+    scene.create(listen_point, f"provider: {{dummy: {{{options}}}}}\nactions: [ls]\n")
+    send(
+        scene.api.url,
+        method="POST",
+        path=f"/{listen_point}",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        body=b"branch=main",
+    )
+    found: list[dict[str, Any]] = []
+
+    def is_kept() -> bool:
+        found[:] = scene.api("deliveries", listen_point=listen_point).value["deliveries"]
+        return bool(found) and found[0]["size"] is not None
+
+    wait_until(is_kept)
+    return int(found[0]["id"])
+
+
+def replay_without_a_provider(scene: Scene) -> Reply:
+    delivery = receive(scene, "alone")
+    scene.api("update", listen_point="alone", config_string="listen_point: alone")
+    return scene.api("replay", id=delivery)
+
+
+def replay_what_nobody_signed(scene: Scene) -> Reply:
+    return scene.api("replay", id=receive(scene, "signed", "secret: very-secret-word"))
+
+
+def replay_for_nobody(scene: Scene) -> Reply:
+    delivery = receive(scene, "left")
+    scene.api("remove", listen_point="left")
+    return scene.api("replay", id=delivery)
+
+
+def wait_too_long(scene: Scene) -> Reply:
+    """A build waits behind one that never ends."""
+    build_of(scene, "unwell")
+    scene.api.trigger("unwell")
+    try:
+        return scene.api("health", queue_age="0")
+    finally:
+        scene.api("remove", listen_point="unwell")
 
 
 def nowhere(action: str, **params: str) -> Callable[[Scene], Reply]:
@@ -200,6 +289,49 @@ PROVOKED: dict[tuple[str, str], Callable[[Scene], Reply]] = {
     ("history", "bad_param"): lambda scene: scene.api("history", listen_point="x", level="-"),
     ("history", "app_not_found"): nowhere("history"),
     ("history", "database_off"): nowhere("history"),
+    ("logs", "build_not_found"): lambda scene: scene.api("logs", build="999999"),
+    ("preview", "missing_param"): lambda scene: scene.api("preview"),
+    ("preview", "bad_param"): preview_with_a_bad_name,
+    ("preview", "app_not_found"): nowhere("preview"),
+    ("builds", "bad_param"): lambda scene: scene.api("builds", status="good"),
+    ("builds", "app_not_found"): nowhere("builds"),
+    ("follow", "bad_param"): lambda scene: scene.api("follow", format="xml"),
+    ("follow", "app_not_found"): nowhere("follow"),
+    ("follow", "build_not_found"): lambda scene: scene.api("follow", build="999999"),
+    ("follow", "unavailable"): lambda scene: scene.api("follow"),
+    ("explain", "missing_param"): lambda scene: scene.api("explain"),
+    ("explain", "bad_param"): lambda scene: scene.api("explain", build="x"),
+    ("explain", "build_not_found"): lambda scene: scene.api("explain", build="999999"),
+    ("rerun", "missing_param"): lambda scene: scene.api("rerun"),
+    ("rerun", "bad_param"): lambda scene: scene.api("rerun", build="1", config="todays"),
+    ("rerun", "build_not_found"): lambda scene: scene.api("rerun", build="999999"),
+    ("rerun", "app_not_found"): rerun_for_nobody,
+    ("rerun", "queue_full"): rerun_into_a_full_queue,
+    ("rerun", "stopping"): rerun_while_stopping,
+    ("cancel", "missing_param"): lambda scene: scene.api("cancel"),
+    ("cancel", "bad_param"): lambda scene: scene.api("cancel", build="x"),
+    ("cancel", "build_not_found"): lambda scene: scene.api("cancel", build="999999"),
+    ("pause", "app_not_found"): nowhere("pause"),
+    ("resume", "app_not_found"): nowhere("resume"),
+    ("deliveries", "bad_param"): lambda scene: scene.api("deliveries", before="x"),
+    ("deliveries", "app_not_found"): nowhere("deliveries"),
+    ("delivery", "missing_param"): lambda scene: scene.api("delivery"),
+    ("delivery", "bad_param"): lambda scene: scene.api("delivery", id="x"),
+    ("delivery", "delivery_not_found"): lambda scene: scene.api("delivery", id="999999"),
+    ("replay", "missing_param"): lambda scene: scene.api("replay"),
+    ("replay", "bad_param"): lambda scene: scene.api("replay", id="1", dry_run="maybe"),
+    ("replay", "delivery_not_found"): lambda scene: scene.api("replay", id="999999"),
+    ("replay", "app_not_found"): replay_for_nobody,
+    ("replay", "no_provider"): replay_without_a_provider,
+    ("replay", "delivery_not_replayable"): replay_what_nobody_signed,
+    ("stats", "bad_param"): lambda scene: scene.api("stats", since="once"),
+    ("stats", "app_not_found"): nowhere("stats"),
+    ("export", "bad_param"): lambda scene: scene.api("export", format="xlsx"),
+    ("export", "app_not_found"): nowhere("export"),
+    ("export", "database_off"): lambda scene: scene.api("export", kind="history"),
+    ("health", "bad_param"): lambda scene: scene.api("health", queue_age="x"),
+    ("health", "unhealthy"): wait_too_long,
+    ("help", "action_not_found"): lambda scene: scene.api("help", name="nonsense"),
     ("build", "missing_param"): lambda scene: scene.api("build"),
     ("build", "bad_param"): lambda scene: scene.api("build", id="first"),
     ("build", "build_not_found"): lambda scene: scene.api("build", id="999999"),
@@ -208,7 +340,7 @@ PROVOKED: dict[tuple[str, str], Callable[[Scene], Reply]] = {
 CONFIGS = {
     "database_off": "paths: {db: null}",
     "queue_full": "max_queue: 1\nstop_grace: 0.1",
-    "unavailable": "max_queue_total: 1\nstop_grace: 0.1",
+    "unavailable": "max_queue_total: 1\nstop_grace: 0.1\nmax_followers: 0",
     "stopping": "stop_grace: 5",
 }
 LISTED = [
@@ -260,6 +392,7 @@ def assert_error(reply: Reply, code: str, status: int) -> None:
     assert (reply.value["error"]["code"], reply.status) == (code, status)
 
 
-def test_numbers_are_the_only_kind_besides_texts() -> None:
-    """The page tells of no third kind of parameter; a new one needs words there."""
-    assert set(Kind) == {Kind.TEXT, Kind.NUMBER}
+def test_the_table_of_kinds_has_each_of_them() -> None:
+    rows = find_part(PAGE, "Kinds of parameters").table("Kind")
+
+    assert [quoted(row[0])[0] for row in rows] == [kind.name.lower() for kind in Kind]

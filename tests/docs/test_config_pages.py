@@ -12,6 +12,7 @@ from sloth_ci.config import AppConfig, Section, ServerConfig, parse_app, parse_s
 from sloth_ci.config.app import ALIASES as APP_ALIASES
 from sloth_ci.config.server import ALIASES as SERVER_ALIASES
 from sloth_ci.errors import ConfigInvalid
+from sloth_ci.extension.finding import find_app_options, find_server_options
 from sloth_ci.registry import find
 from sloth_ci.validators import BUILT_IN, ProviderOptions
 from sloth_ci.validators.generic import PARAMS
@@ -30,7 +31,13 @@ from tests.docs.pages import (
 APP, SERVER = "docs/app-config.md", "docs/server-config.md"
 #: Defaults that depend on the machine are told in words.
 IN_WORDS = {"max_builds"}
-YAML = [fence for page in PAGES for fence in fences(page) if fence.info.startswith("yaml")]
+#: What a server's own extensions make possible is loaded where there is such a server.
+YAML = [
+    fence
+    for page in PAGES
+    for fence in fences(page)
+    if fence.info.startswith("yaml") and fence.info != "yaml app after server"
+]
 
 
 @pytest.fixture
@@ -49,7 +56,10 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def load_app(text: str, folder: Path) -> AppConfig:
     return parse_app(
-        text, base_dir=folder, find_options=lambda name: find(VALIDATORS, name).Options
+        text,
+        base_dir=folder,
+        find_options=lambda name: find(VALIDATORS, name).Options,
+        find_extension=find_app_options,
     )
 
 
@@ -61,7 +71,7 @@ def load(fence: Fence, folder: Path) -> Section:
         case ["yaml", "app", "part"]:
             return load_app(f"listen_point: part\n{fence.text}", folder)
         case ["yaml", "server"]:
-            return parse_server(fence.text, base_dir=folder)
+            return parse_server(fence.text, base_dir=folder, find_extension=find_server_options)
     raise AssertionError(f"a YAML block says 'app', 'app part' or 'server', not '{fence.info}'")
 
 

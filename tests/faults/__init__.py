@@ -26,6 +26,8 @@ class Verdict(Enum):
     """What an experiment showed."""
 
     KEPT = "kept"
+    #: All held but the times, which a busy machine may spoil.
+    LATE = "late"
     BROKEN = "BROKEN"
     NOT_RUN = "not run"
 
@@ -67,9 +69,11 @@ def experiment(number: str, *, title: str, criterion: str) -> Callable[[Run], Ru
     return register
 
 
-def found(holds: bool, figure: str) -> Finding:
+def found(holds: bool, figure: str, *, in_time: bool = True) -> Finding:
     """The finding of an experiment that was run."""
-    return Finding(Verdict.KEPT if holds else Verdict.BROKEN, figure)
+    if holds:
+        return Finding(Verdict.KEPT if in_time else Verdict.LATE, figure)
+    return Finding(Verdict.BROKEN, figure)
 
 
 def not_run(reason: str) -> Finding:

@@ -1,7 +1,7 @@
-"""A child that opens a store and kills itself (-9) after so many steps of SQLite's machine.
+"""A child that brings a database to a version and kills itself (-9) after so many of its steps.
 
-`python -m tests.faults.database.interrupted_migration PATH RELEASE STEP`; release 1 is ours, 2 has
-one migration more. With step 0 it goes through, and prints how many steps that took.
+`python -m tests.faults.database.interrupted_migration PATH VERSION STEP`; there is one version more
+than those that we have. With step 0 it goes through, and prints how many steps that took.
 """
 
 import os
@@ -10,23 +10,22 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from sloth_ci.store import Store, connections, schema
+from sloth_ci.store import connections, schema
 
 #: A change of a kind that a release may bring: a column, a table, rows of both.
 NEXT = """
-    ALTER TABLE builds ADD COLUMN branch TEXT;
-    UPDATE builds SET branch = 'from ' || id;
-    CREATE TABLE branches (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-    INSERT INTO branches (name) SELECT branch FROM builds;
-    CREATE INDEX builds_by_branch ON builds (branch);
+    ALTER TABLE builds ADD COLUMN place TEXT;
+    UPDATE builds SET place = 'from ' || id;
+    CREATE TABLE places (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+    INSERT INTO places (name) SELECT place FROM builds;
+    CREATE INDEX builds_by_place ON builds (place);
 """
 
 
 def main() -> None:
     """Open it."""
-    path, release, last_step = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    if release == 2:
-        schema.MIGRATIONS = (*schema.MIGRATIONS, NEXT)
+    path, version, last_step = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    schema.MIGRATIONS = (*schema.MIGRATIONS, NEXT)[:version]
     steps = 0
     migrate = schema.migrate
 
@@ -42,7 +41,7 @@ def main() -> None:
         connection.set_progress_handler(None, 1)
 
     connections.migrate = migrate_in_steps
-    Store(path).close()
+    connections.open_database(path, connections.hold(path)).close()
     print(steps)
 
 

@@ -9,7 +9,7 @@ from time import monotonic, time
 
 import psutil
 
-from tests.calls import Reply
+from tests.calls import Reply, send
 from tests.faults import Finding, Scale, experiment, found
 from tests.faults.durability.stage import SEED, SIGNED, Line, Stage, pause
 
@@ -32,6 +32,9 @@ def fight_over_listen_point(scale: Scale, folder: Path) -> Finding:
     """Let 16 threads create, bind, remove, trigger and push; then compare the builds' times."""
     duration = scale.pick(short=2, full=60)
     with Stage(folder) as stage:
+        # The first delivery wakes the thread that notes them, for good.
+        stage.api.create(f"listen_point: other\nactions: []\n{SIGNED}")
+        assert send(stage.running.url, method="POST", path="/other", body=b"{}").status == 403
         process = psutil.Process(stage.pid)
         before = process.num_threads()
         fight = Fight(stage)

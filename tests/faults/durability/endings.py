@@ -53,14 +53,14 @@ def stop_under_builds(scale: Scale, folder: Path) -> Finding:
     slowest = max(one.slowest for one in ends)
     slow_late, slow_twice = (max(one.slowest for one in all_) for all_ in (late, twice))
     faults = [fault for one in (*ends, *late, *twice) for fault in one.faults]
-    faults += ["slow to exit"] * (slowest > seconds(scale, 1))
-    faults += ["slow to exit after the grace"] * (slow_late > seconds(scale, 3))
-    faults += ["slow to exit by the second signal"] * (slow_twice > seconds(scale, 2))
     return found(
         not faults,
         f"{3 * rounds} stops: exit {slowest:.2f} s after the last build's end,"
         f" {slow_late:.2f} s after SIGTERM with a grace of 1 s, {slow_twice:.2f} s after the second"
         f" SIGTERM; {'; '.join(sorted(set(faults))) or 'all else as promised'} (seed {SEED})",
+        in_time=slowest <= seconds(scale, 1)
+        and slow_late <= seconds(scale, 3)
+        and slow_twice <= seconds(scale, 2),
     )
 
 

@@ -196,16 +196,13 @@ def kill_under_builds(scale: Scale, folder: Path) -> Finding:
             survivors = recycling.survivors()
         finally:
             end(marked_processes(mark))
-    limit = seconds(scale, 5)
     return found(
-        slowest <= limit
-        and orphans == 0
-        and survivors == recycling.trials == 10 * rounds
-        and spared == RUNNING,
+        orphans == 0 and survivors == recycling.trials == 10 * rounds and spared == RUNNING,
         f"{2 * rounds} kills, half of them with the guardian: {RUNNING} interrupted each time, at"
         f" most {slowest:.1f} s after the start; {orphans} orphans; {survivors} of"
         f" {recycling.trials} {recycling.kind} lived on; {spared} of {RUNNING} builds of the next"
         " server outlived a late guardian",
+        in_time=slowest <= seconds(scale, 5),
     )
 
 

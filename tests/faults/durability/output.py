@@ -76,10 +76,12 @@ def _count_until(notes: Path, moment: float) -> int:
 
 def _lines(api: Api, app: str) -> list[str]:
     """All that the app's builds printed."""
-    records: list[dict[str, Any]] = []
-    page = 0
-    while len(records) == page * PAGE:
+    # What comes meanwhile moves records from one page to the next, where they are met again.
+    records: dict[int, dict[str, Any]] = {}
+    page, is_full = 0, True
+    while is_full:
         page += 1
         reply = api("logs", listen_point=app, level=1, per_page=PAGE, from_page=page)
-        records += reply.value
-    return [record["message"] for record in reversed(records) if "stream" in record]
+        records |= {record["id"]: record for record in reply.value}
+        is_full = len(reply.value) == PAGE
+    return [record["message"] for _id, record in sorted(records.items()) if "stream" in record]

@@ -1,5 +1,5 @@
 """Load makes nothing worse: long work, slow readers, forgetting, bad neighbours, hostile crowds."""
 
-from tests.faults.load import flood, outsiders, readers, retention, siege, soak
+from tests.faults.load import flood, mail, outsiders, readers, retention, siege, soak, timing
 
-__all__ = ["flood", "outsiders", "readers", "retention", "siege", "soak"]
+__all__ = ["flood", "mail", "outsiders", "readers", "retention", "siege", "soak", "timing"]

@@ -1,13 +1,11 @@
 """A client of the API, in which a refusal is the same error the server raised."""
 
-import hashlib
 import json
-import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode
 
 import urllib3
 from urllib3.exceptions import (
@@ -20,24 +18,32 @@ from urllib3.exceptions import (
 )
 
 from sloth_ci import __version__
+from sloth_ci.client.addresses import BadCertificate, BadUrl, split, trust
+from sloth_ci.client.following import Event, Follower
 from sloth_ci.errors import ServerUnreachable, SlothError, UnexpectedAnswer, from_answer
 
+__all__ = ["BadCertificate", "BadUrl", "Client", "Event", "Value"]
+
 #: What changes nothing, so that it may be asked again when the connection broke.
-READING = frozenset({"info", "list", "logs", "history", "version"})
+READING = frozenset(
+    {
+        *("info", "list", "logs", "history", "version", "builds", "build", "explain", "preview"),
+        *("deliveries", "delivery", "stats", "export", "health", "status", "follow"),
+        *("help", "openapi"),
+    }
+)
 ATTEMPTS = 3
+#: Log records asked for at a time.
+RECORDS = 1_000
+#: Seconds after which a silent stream is taken for a dead one; the server speaks each 15 s.
+SILENCE = 45.0
+#: Seconds for which a follower looks for a server that is away, as when it restarts.
+PATIENCE = 60.0
 #: Seconds until a connection must be there; the answer itself may take the client's `timeout`.
 CONNECT_TIMEOUT = 10.0
 
 #: None is left out; a sequence is the parameter given as often.
 Value = str | int | Sequence[str] | None
-
-
-class BadUrl(SlothError):
-    """The server's address must be a URL such as http://127.0.0.1:8080, not '{url}'."""
-
-
-class BadCertificate(SlothError):
-    """The file '{file}' has no certificate in PEM form, or can't be read."""
 
 
 class Client:
@@ -60,8 +66,8 @@ class Client:
         ca_file: str = "",
         certificate: str = "",
     ) -> None:
-        parts = _split(url)
-        trust = _trust(ca_file, certificate) if parts.scheme == "https" else {}
+        parts = split(url)
+        trusted = trust(ca_file, certificate) if parts.scheme == "https" else {}
         self._path = parts.path or "/"
         address = parts.netloc.rpartition("@")[2]
         #: The server's address, without a login.
@@ -79,13 +85,14 @@ class Client:
             encoded = b64encode(f"{name}:{secret}".encode("utf-8", "surrogateescape")).decode()
             self._headers["Authorization"] = f"Basic {encoded}"
         self._timeout = timeout
-        self._pool = urllib3.connection_from_url(
+        self._connect = partial(
+            urllib3.connection_from_url,
             f"{parts.scheme}://{address}",
-            timeout=urllib3.Timeout(connect=min(timeout, CONNECT_TIMEOUT), read=timeout),
             maxsize=1,
             block=True,
-            **trust,
+            **trusted,
         )
+        self._pool = self._connect(timeout=self._limit(timeout))
         self._pool.ConnectionCls = _counted(self._pool.ConnectionCls, self._count_connection)
         #: How many connections were made so far; one lives as long as the server keeps it.
         self.connections = 0
@@ -116,19 +123,120 @@ class Client:
             raise UnexpectedAnswer(url=self.url, reason="it took the build but gave no X-Build-Id")
         return int(build_id)
 
-    def _ask(self, action: str, pairs: list[tuple[str, str]]) -> urllib3.BaseHTTPResponse:
+    def preview(self, listen_point: str, params: Mapping[str, str]) -> Any:
+        """What a build with these params would run; raises the same as `call`."""
+        pairs = [("action", "preview"), ("listen_point", listen_point), *params.items()]
+        return self._read(self._ask("preview", pairs))
+
+    def rerun(self, build_id: int, *, config: str) -> int:
+        """Queue that build again, with the config `stored` with it or the `current` one.
+
+        Gives the new build's id; raises the same as `call`.
+        """
+        return int(self.call("rerun", build=build_id, config=config)["build"])
+
+    def deliver(self, listen_point: str, *, body: bytes, headers: Mapping[str, str]) -> Any:
+        """Send an app what its provider would send, without a login, and give the answer's value.
+
+        Raises the same as `call`.
+        """
+        path = f"{self._path.rstrip('/')}/{quote(listen_point, errors='surrogateescape')}"
+        own = {name: self._headers[name] for name in ("Host",) if name in self._headers}
+        try:
+            response = self._pool.request(
+                "POST",
+                path,
+                body=body,
+                headers={"User-Agent": self._headers["User-Agent"], **own, **headers},
+                redirect=False,
+                retries=False,
+            )
+        except HTTPError as error:
+            raise self._unreachable(error) from error
+        return self._read(response)
+
+    def records(self, params: Mapping[str, Value]) -> Iterator[Mapping[str, Any]]:
+        """All log records that these parameters of `logs` let through, the oldest first.
+
+        Asks for more as they are wanted; raises the same as `call`.
+        """
+        place = "0"
+        while place:
+            asked = {"action": "logs", **params, "per_page": RECORDS, "after": place}
+            response = self._ask("logs", list(_pairs(asked)))
+            yield from self._read(response)
+            place = response.headers.get("X-Next", "")
+
+    def follow(
+        self,
+        *,
+        build: int | None = None,
+        listen_point: str | None = None,
+        after: int | None = None,
+        level: int | None = None,
+        patience: float = PATIENCE,
+    ) -> Iterator[Event]:
+        """What happens to a build, to its end, or to an app, or to all of them, for ever.
+
+        A build's records come from its first one on, others from now on; with `after`, those behind
+        the record of that id. A connection that breaks is made again: no record is lost and none
+        comes twice. Raises the same as `call`, after `patience` seconds in vain.
+        """
+        place = after
+        if after is None and build is None:
+            place = self.call("status")["last_record"]
+        kept = {"build": build, "listen_point": listen_point, "level": level}
+        follower = Follower(
+            lambda place: self.download("follow", **kept, after=place),
+            url=self.url,
+            after=place,
+            patience=patience,
+        )
+        return follower.events()
+
+    def download(self, action: str, /, **params: Value) -> Iterator[bytes]:
+        """The answer of an action that streams, in pieces, each as soon as it comes.
+
+        Raises the same as `call`; after the first piece, ServerUnreachable when it breaks off.
+        """
+        pairs = [("action", action), *_pairs(params)]
+        with self._connect(timeout=self._limit(SILENCE)) as pool:
+            response = self._ask(action, pairs, pool=pool, preload_content=False)
+            if response.status >= 300:
+                self._read(response)
+            try:
+                while piece := response.read1():
+                    yield piece
+            except HTTPError as error:
+                reason = "the connection broke before the answer's end"
+                raise ServerUnreachable(url=self.url, reason=reason) from error
+            finally:
+                response.close()
+
+    def _limit(self, silence: float) -> urllib3.Timeout:
+        return urllib3.Timeout(connect=min(self._timeout, CONNECT_TIMEOUT), read=silence)
+
+    def _ask(
+        self,
+        action: str,
+        pairs: list[tuple[str, str]],
+        *,
+        pool: urllib3.HTTPConnectionPool | None = None,
+        preload_content: bool = True,
+    ) -> urllib3.BaseHTTPResponse:
         body = urlencode(pairs, errors="surrogateescape")
         attempts = ATTEMPTS if action in READING else 1
         while True:
             attempts -= 1
             try:
-                return self._pool.request(
+                return (pool or self._pool).request(
                     "POST",
                     self._path,
                     body=body,
                     headers=self._headers,
                     redirect=False,
                     retries=False,
+                    preload_content=preload_content,
                 )
             except ProtocolError as error:
                 if not attempts:
@@ -182,31 +290,6 @@ def _counted(connection: Any, count: Callable[[], None]) -> Any:
             count()
 
     return Counted
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError as error:
-        raise BadUrl(url=url) from error
-    if not usable or parts.query or parts.fragment:
-        raise BadUrl(url=url)
-    return parts
-
-
-def _trust(ca_file: str, certificate: str) -> dict[str, str]:
-    """What makes urllib3 believe that it talks to the right server."""
-    if not certificate:
-        return {"ca_certs": ca_file} if ca_file else {}
-    try:
-        # The first in the file is the server's own.
-        text = Path(certificate).read_text(encoding="ascii")
-        first = text[text.index(ssl.PEM_HEADER) :].partition(ssl.PEM_FOOTER)
-        data = ssl.PEM_cert_to_DER_cert("".join(first[:2]))
-    except (OSError, ValueError) as error:
-        raise BadCertificate(file=certificate) from error
-    return {"assert_fingerprint": hashlib.sha256(data).hexdigest(), "cert_reqs": "CERT_NONE"}
 
 
 def _pairs(params: Mapping[str, Value]) -> Iterator[tuple[str, str]]:
