@@ -1,7 +1,7 @@
 """What each page shows: a few calls of the API, put side by side."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from sloth_ci.errors import BadParam, BuildNotFound, DatabaseOff
@@ -139,7 +139,13 @@ def _look_at(call: Call, app: Mapping[str, Any]) -> Shown:
         "last": last[0] if last else None,
         "running": running,
         "waiting": sum(one["status"] == "queued" for one in last),
+        "next_run": min(filter(None, _next_runs(app)), default=None),
     }
+
+
+def _next_runs(app: Mapping[str, Any]) -> Iterator[float | None]:
+    """When the app's schedules come due, in seconds since the epoch."""
+    return (told.get("next_run") for told in app["extensions"].values())
 
 
 def _read_number(name: str) -> str:

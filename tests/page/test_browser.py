@@ -167,6 +167,16 @@ def test_the_list_of_apps_keeps_up(page: Page, api: Api) -> None:
     expect(page.locator("#apps")).to_contain_text("Complete")
 
 
+def test_an_app_tells_when_it_builds_next(page: Page, api: Api) -> None:
+    api.create(
+        "listen_point: b/nightly\nactions: [echo]\n"
+        "extensions: {night: {module: schedule, cron: '0 3 1 1 *'}}"
+    )
+    page.goto("/?q=b/nightly")
+
+    expect(page.locator("#apps")).to_contain_text(re.compile(r"next in \d+ [dw]"))
+
+
 def test_apps_are_found_as_one_types(page: Page, api: Api) -> None:
     api.create("listen_point: b/find/this\nactions: [echo]")
     api.create("listen_point: b/find/that\nactions: [echo]")
