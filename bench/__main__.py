@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import signal
+import sys
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +34,8 @@ def main() -> None:
     unknown = set(arguments.measurements) - set(MEASUREMENTS)
     if unknown:
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}; {MEASUREMENTS}")
+    # Told to end, it ends what it started first.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
     results = run(arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps(results.to_json(), indent=1))

@@ -51,7 +51,11 @@ class Contestant(ABC):
         self.url = f"http://127.0.0.1:{self.port}"
         began = monotonic()
         self._process = self._start()
-        self._wait_until_it_answers()
+        try:
+            self._wait_until_it_answers()
+        except BaseException:
+            self.close()
+            raise
         #: Seconds until it answered.
         self.start_time = monotonic() - began
 

@@ -72,12 +72,16 @@ class Course:
         for run in range(1, runs + 1):
             for who, measure in contestants.items():
                 found[who].append(measure())
-                self.say(f"{what}, run {run} of {runs}: {who}: {found[who][-1]}")
+                self.say(f"{what}, run {run} of {runs}: {who}: {_tell(found[who][-1])}")
         return found
 
     def close(self) -> None:
         """Delete all folders."""
         shutil.rmtree(self._place, ignore_errors=True)
+
+
+def _tell(value: object) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else str(value)
 
 
 def series(who: str, values: list[float]) -> Series:

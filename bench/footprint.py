@@ -143,7 +143,7 @@ def _needed(name: str, packages: Path) -> dict[str, int]:
 
 
 def _unconditional(distribution: Distribution) -> list[str]:
-    return [one for one in distribution.requires or [] if "extra ==" not in one]
+    return [one for one in distribution.requires or [] if not re.search(r"\bextra\s*==", one)]
 
 
 def _plain(name: str) -> str:

@@ -7,6 +7,7 @@ from bench.asking import Asking
 from bench.contestant import App, wait_until
 from bench.course import Course, series
 from bench.figures import Aim, Curve, Figure, Finding, Target
+from bench.load import Load
 from bench.machine import usage
 from bench.peers import OLD, OURS, Old, Ours
 
@@ -20,43 +21,46 @@ def measure(course: Course) -> Iterator[Finding]:
     stages = {size: _Stage(course, size) for size in sizes}
     first, last = stages[sizes[0]], stages[sizes[-1]]
     yield from _costs(course, first, last)
-    yield _accepts(first, last)
+    yield _accepts(course, few=sizes[0], many=sizes[-1])
     if course.curves:
         yield from _curves(stages)
     yield from _all_at_once(course)
 
 
 class _Stage:
-    """A server with so many apps, that knew them when it started."""
+    """What a server with so many apps takes, that knew them when it started."""
 
     def __init__(self, course: Course, size: int) -> None:
         self.size = size
-        apps = [App(f"spam{number}", action="sleep 1000", pushes=True) for number in range(size)]
         folder = course.folder()
+        apps = _apps(size)
         with Ours(folder, apps, tree=course.tree) as server:
-            self.first_start = server.start_time
+            first_start = server.start_time
         with Ours(folder, apps, tree=course.tree) as server:
             self.start = server.start_time
             self.usage = usage(server.pid)
-            self.descriptors, self.threads = self.usage.descriptors, self.usage.threads
-            # Pushes go to one app of many: its place among them is all that differs.
-            server.apps = apps[-1:]
-            server.push(seconds=1)
-            loads = [
-                server.push(seconds=course.effort.pick(smoke=1, full=2)) for _ in range(course.runs)
-            ]
-            self.rates = [load.rate for load in loads]
-            self.costs = {
-                "memory": self.usage.memory / 1e6,
-                "start": self.start,
-                "accept": 1e3 / max(self.rates),
-            }
+            load = _push_to_one(server, seconds=course.effort.pick(smoke=1, full=2))
         course.forget(folder)
+        self.costs = {
+            "memory": self.usage.memory / 1e6,
+            "start": self.start,
+            "accept": 1e3 / load.rate,
+        }
         course.say(
-            f"{size:,} apps: start {self.start:.2f} s ({self.first_start:.2f} s the first time),"
-            f" {self.usage.memory / 1e6:.0f} MB, {self.descriptors} descriptors,"
-            f" {self.threads} threads, {loads[-1]}"
+            f"{size:,} apps: start {self.start:.2f} s ({first_start:.2f} s the first time),"
+            f" {self.usage.memory / 1e6:.0f} MB, {self.usage.descriptors} descriptors,"
+            f" {self.usage.threads} threads, {load}"
         )
+
+
+def _apps(size: int) -> list[App]:
+    return [App(f"spam{number}", action="sleep 1000", pushes=True) for number in range(size)]
+
+
+def _push_to_one(server: Ours, *, seconds: float) -> Load:
+    """Press pushes on the last app: its place among others is all that differs."""
+    server.apps = server.apps[-1:]
+    return server.push(seconds=seconds)
 
 
 def _costs(course: Course, first: _Stage, last: _Stage) -> Iterator[Figure]:
@@ -68,11 +72,11 @@ def _costs(course: Course, first: _Stage, last: _Stage) -> Iterator[Figure]:
             "descriptors",
             "Descriptors of an app",
             "",
-            last.descriptors - first.descriptors,
+            last.usage.descriptors - first.usage.descriptors,
             0.001,
             1,
         ),
-        ("threads", "Threads of an app", "", last.threads - first.threads, 0.001, 2),
+        ("threads", "Threads of an app", "", last.usage.threads - first.usage.threads, 0.001, 2),
     ):
         yield Figure(
             f"scale/{key}",
@@ -111,15 +115,28 @@ def _cost_of_old(course: Course) -> tuple[float, float, float]:
     )
 
 
-def _accepts(first: _Stage, last: _Stage) -> Figure:
-    one = f"{OURS} with 1 app"
+def _accepts(course: Course, *, few: int, many: int) -> Figure:
+    """Two servers that run at the same time, and have their turns."""
+    seconds = course.effort.pick(smoke=1, full=2)
+    one, all_ = f"{OURS} with {few} app", f"{OURS} with {many:,} apps"
+    with (
+        Ours(course.folder(), _apps(few), tree=course.tree) as small,
+        Ours(course.folder(), _apps(many), tree=course.tree) as large,
+    ):
+        found = course.alternate(
+            "pushes to one app",
+            {
+                all_: lambda: _push_to_one(large, seconds=seconds),
+                one: lambda: _push_to_one(small, seconds=seconds),
+            },
+        )
     return Figure(
         "scale/accepts",
-        f"Pushes accepted by one of {last.size:,} apps",
+        f"Pushes accepted by one of {many:,} apps",
         "/s",
         Aim.MORE,
-        series(OURS, last.rates),
-        peers=(series(one, first.rates),),
+        series(OURS, [load.rate for load in found[all_]]),
+        peers=(series(one, [load.rate for load in found[one]]),),
         targets=(Target(0.9, one),),
     )
 

@@ -139,7 +139,10 @@ class Metrics(Extension):
         return [listen_point] if self.options.by_app else []
 
     def _answer(self, request: Request) -> Reply:
-        encode, content_type = choose_encoder(request.header("accept"))
+        try:
+            encode, content_type = choose_encoder(request.header("accept"))
+        except (TypeError, ValueError):  # a version that is none
+            encode, content_type = choose_encoder("")
         return Reply(200, encode(self._registry), {"Content-Type": content_type})
 
 

@@ -7,7 +7,8 @@ usual lines. When clocks change, what falls into the missing hour runs right aft
 falls into the doubled one runs once.
 
 What came due while the server was down is caught up with as `catch_up` says: `none`, `latest` (one
-build for however many were missed) or `all` (one for each, at most 100). Builds have the param
+build for however many were missed) or `all` (one for each, at most 100); a schedule that is new,
+or has other lines or another zone than before, has missed nothing. Builds have the param
 `scheduled`: the moment they were due, such as `2030-01-31T03:00:00+01:00`. `info` tells the next
 one.
 
@@ -33,6 +34,7 @@ from datetime import UTC, datetime
 from heapq import merge
 from itertools import takewhile
 from logging import ERROR, INFO
+from threading import Lock
 from time import time
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -45,8 +47,11 @@ from sloth_ci.extension import Context, Extension, hook
 
 #: Builds that are caught up with at most.
 MOST_MISSED = 100
-#: Under this note stands the last moment that was built or passed by.
+#: Notes: the last moment that was built or passed by, and the schedule that it belongs to.
 _LAST = "last"
+_LINES = "lines"
+#: Seconds before now that are looked at first for what was missed.
+_SPAN = 3600.0
 _SHORT = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -98,16 +103,21 @@ class Schedule(Extension):
         self._clock = clock
         self._take_back: Callable[[], None] = lambda: None
         self._next: datetime | None = None
+        #: Held while it is said, on whichever thread, what to wait for.
+        self._lock = Lock()
+        self._is_closed = False
 
     def open(self) -> None:
         """Catch up, and wait for the next moment."""
-        now = self._now()
+        now = self._clock()
         self.context.later(lambda: self._catch_up(now))
-        self._wait(now)
+        self._wait(self._at(now))
 
     def close(self) -> None:
         """Wait for nothing any more."""
-        self._take_back()
+        with self._lock:
+            self._is_closed = True
+            self._take_back()
 
     @hook
     def app_info(self) -> Mapping[str, Any]:
@@ -123,36 +133,49 @@ class Schedule(Extension):
                 latest = moment.timestamp()
                 yield moment
 
-    def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._clock(), self.options.zone)
+    def _at(self, moment: float) -> datetime:
+        return datetime.fromtimestamp(moment, self.options.zone)
 
     def _wait(self, after: datetime) -> None:
-        self._next = moment = next(self.moments(after))
-        self._take_back = self.context.at(moment.timestamp(), lambda: self._come_due(moment))
+        moment = next(self.moments(after))
+        with self._lock:
+            if not self._is_closed:
+                self._next = moment
+                self._take_back = self.context.at(
+                    moment.timestamp(), lambda: self._come_due(moment)
+                )
 
     def _come_due(self, moment: datetime) -> None:
         self.context.later(lambda: self._build(moment))
         # After a sleep of the machine, what came due meanwhile is one build, and not many.
-        self._wait(max(moment, self._now()))
+        self._wait(max(moment, self._at(self._clock()), key=datetime.timestamp))
 
-    def _catch_up(self, now: datetime) -> None:
+    def _catch_up(self, now: float) -> None:
         last = self.context.notes.get(_LAST)
-        if last is None:
-            self.context.notes.set(_LAST, str(now.timestamp()))
+        lines = "\n".join((*self.options.cron, self.options.zone.key))
+        if last is None or self.context.notes.get(_LINES) != lines:
+            self.context.notes.set(_LAST, str(now))
+            self.context.notes.set(_LINES, lines)
             return
-        since = datetime.fromtimestamp(float(last), self.options.zone)
-        missed = self._missed(since, now)
-        for moment in missed:
+        since = float(last)
+        for moment in self._missed(since, now):
             self.context.log(INFO, f"Caught up with what was due at {moment.isoformat()}")
             self._build(moment)
-        self.context.notes.set(_LAST, str(max(now, since).timestamp()))
+        self.context.notes.set(_LAST, str(max(now, since)))
 
-    def _missed(self, since: datetime, now: datetime) -> list[datetime]:
-        if self.options.catch_up == "none":
+    def _missed(self, since: float, now: float) -> list[datetime]:
+        if self.options.catch_up == "none" or since >= now:
             return []
-        due = takewhile(lambda moment: moment <= now, self.moments(since))
         most = 1 if self.options.catch_up == "latest" else MOST_MISSED
-        return list(deque(due, maxlen=most))
+        # Looked for from the end, in ever longer spans: years of every second are too many to list.
+        span = _SPAN
+        while True:
+            begin = max(since, now - span)
+            due = takewhile(lambda moment: moment.timestamp() <= now, self.moments(self._at(begin)))
+            newest = list(deque(due, maxlen=most))
+            if len(newest) == most or begin == since:
+                return newest
+            span *= 10
 
     def _build(self, moment: datetime) -> None:
         params = {"scheduled": moment.isoformat(), **self.options.params}

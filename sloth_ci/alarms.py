@@ -28,22 +28,26 @@ class Alarms:
         self._calls: dict[int, Call] = {}
         self._numbers = count()
         self._thread: Thread | None = None
+        self._is_closed = False
 
     def set(self, moment: float, call: Call) -> Call:
-        """Call at that moment, in seconds since the epoch; gives what takes it back."""
+        """Call at that moment, in seconds since the epoch; gives what takes it back.
+
+        Raises RuntimeError when the system gives no thread for it now.
+        """
         with self._changed:
             number = next(self._numbers)
-            self._calls[number] = call
-            heapq.heappush(self._due, (moment, number))
-            if self._thread is None:
-                self._thread = Thread(target=self._work, name="alarms", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+            if not self._is_closed:
+                self._begin()
+                self._calls[number] = call
+                heapq.heappush(self._due, (moment, number))
+                self._changed.notify()
         return lambda: self._take_back(number)
 
     def close(self) -> None:
         """Call nothing any more."""
         with self._changed:
+            self._is_closed = True
             self._calls.clear()
             self._due.clear()
             self._changed.notify()
@@ -56,6 +60,12 @@ class Alarms:
         with self._changed:
             self._changed.notify()
 
+    def _begin(self) -> None:
+        if self._thread is None:
+            thread = Thread(target=self._work, name="alarms", daemon=True)
+            thread.start()
+            self._thread = thread
+
     def _take_back(self, number: int) -> None:
         with self._changed:
             self._calls.pop(number, None)
@@ -65,7 +75,8 @@ class Alarms:
         while (call := self._next()) is not None:
             try:
                 call()
-            except Exception:
+            # Somebody else's call may raise anything, and it must not end the thread.
+            except (Exception, SystemExit, KeyboardInterrupt):
                 LOG.exception("What was to be done at a set time failed")
 
     def _next(self) -> Call | None:

@@ -64,6 +64,7 @@ class Background:
         #: Lines that a thread is at.
         self._served: set[Line] = set()
         self._threads = 0
+        #: Threads that are at no line, those among them that just begin.
         self._idle = 0
         self._ends_at: float | None = None
 
@@ -96,6 +97,7 @@ class Background:
             line.work.append(work)
             if len(line.work) == 1 and line not in self._served:
                 self._ready.append(line)
+            if self._ready:
                 self._call_thread()
             return True
 
@@ -110,6 +112,7 @@ class Background:
             LOG.error("No thread for work in the background: %s", error)
         else:
             self._threads += 1
+            self._idle += 1
 
     def _work(self) -> None:
         while (taken := self._next()) is not None:
@@ -119,11 +122,11 @@ class Background:
                 self._served.discard(line)
                 if line.work:
                     self._ready.append(line)
+                self._idle += 1
                 self._changed.notify_all()
 
     def _next(self) -> tuple[Line, Work] | None:
         with self._changed:
-            self._idle += 1
             deadline = monotonic() + LINGER
             while not self._ready:
                 left = deadline - monotonic()

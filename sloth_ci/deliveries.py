@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sloth_ci.config import AppConfig
 from sloth_ci.errors import DeliveryNotFound, DeliveryNotReplayable, NoProvider, SlothError
 from sloth_ci.hooks import DeliveryEvent, DeliveryVerdict, Hooks, Specs
-from sloth_ci.journal import Journal
+from sloth_ci.journal import SERVER_LOG, Journal
 from sloth_ci.masking import Mask
 from sloth_ci.request import Request, Rule
 from sloth_ci.store import Accepted, Cause, NewDelivery, Sent, Store, StoredDelivery
@@ -179,13 +179,16 @@ def _decide(
 ) -> Verdict:
     """What a validator answers; what it held the request against is added to the rules.
 
-    Raises what it raises, but one from somebody else's package must not end the server.
+    Raises SlothError, and nothing else: one from somebody else's package may raise anything.
     """
     with noting(rules):
         try:
             verdict = ask(request)
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise RuntimeError(f"{type(validator).__name__} tried to end the server") from error
+        except SlothError:
+            raise
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            SERVER_LOG.exception("The validator %s failed", type(validator).__name__)
+            raise SlothError from error
         if verdict.reason and all(rule.holds for rule in rules):
             note("verdict", wanted="something to build", seen=verdict.reason, holds=False)
     return verdict

@@ -3,12 +3,12 @@
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Condition, Event, RLock, Thread
 from time import monotonic, sleep
 from typing import Protocol
 
-from sloth_ci.builds import Build, BuildStatus, Halt, Result, RunAction, run_build
+from sloth_ci.builds import Build, BuildJournal, BuildStatus, Halt, Result, RunAction, run_build
 from sloth_ci.errors import DatabaseUnavailable, SlothError
 from sloth_ci.hooks import NO_HOOKS, Hooks, Unprepared
 from sloth_ci.journal import SERVER_LOG, Journal
@@ -22,6 +22,14 @@ RETRY_DELAY = 1.0
 DESCRIPTORS = 16
 
 
+#: Gives the build that is to run, or raises Unprepared.
+Prepare = Callable[[Build, Halt, BuildJournal], Build]
+
+
+def _do_nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A build that can be run, and who is told of that."""
@@ -29,6 +37,14 @@ class Ready:
     build: Build
     run_action: RunAction
     hooks: Hooks = NO_HOOKS
+    #: None where nothing is to be done before the first action.
+    prepare: Prepare | None = None
+    #: Lets go of what was made for this build alone.
+    close: Callable[[], None] = _do_nothing
+
+    def closing(self, close: Callable[[], None]) -> "Ready":
+        """The same, with something to let go of when it has ended."""
+        return replace(self, close=close)
 
 
 #: The build that a claim stands for; None when the app is gone meanwhile.
@@ -76,14 +92,20 @@ class BuildRun:
             result = Result(BuildStatus.CANCELLED, 0, "The app was removed")
             self._finish(app_id, claimed.id, result, claimed.total, halt)
             return True
-        build, hooks = made.build, made.hooks
+        try:
+            self._see_through(made, halt)
+        finally:
+            made.close()
+        return True
+
+    def _see_through(self, ready: Ready, halt: Halt) -> None:
+        build, hooks = ready.build, ready.hooks
         if hooks:
             self._journal.build_started(build.id, hooks=hooks, mask=build.mask)
-        result = self._run(made, halt)
-        written = self._finish(app_id, build.id, result, len(build.actions), halt)
+        result = self._run(ready, halt)
+        written = self._finish(build.app_id, build.id, result, len(build.actions), halt)
         if hooks and written:
             self._journal.build_finished(build.id, hooks=hooks, mask=build.mask)
-        return True
 
     def _finish(self, app_id: int, build_id: int, result: Result, total: int, halt: Halt) -> bool:
         """Write the build's end; False when the next start has to, as the server is ending."""
@@ -101,12 +123,13 @@ class BuildRun:
     def _run(self, ready: Ready, halt: Halt) -> Result:
         build, journal = ready.build, self._journal
         try:
-            if ready.hooks:
-                build = ready.hooks.prepare_build(build, halt, journal)
+            if ready.prepare:
+                build = ready.prepare(build, halt, journal)
             return run_build(build, run_action=ready.run_action, journal=journal, halt=halt)
         except Unprepared as reason:
             journal.unprepared(build, str(reason))
-            return Result(halt.status or BuildStatus.FAILED, 0, halt.reason or str(reason))
+            text = halt.reason or build.mask(str(reason))
+            return Result(halt.status or BuildStatus.FAILED, 0, text)
         except Exception:  # noqa: BLE001  one build's trouble must not end the executor
             self._journal.build_broken(build)
             return Result(BuildStatus.FAILED, 0, "The server's own fault")

@@ -1,7 +1,7 @@
 """Alarms go off at their moments, whatever the clock does."""
 
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Thread
 from time import time
 
 import pytest
@@ -99,3 +99,39 @@ def test_once_closed_it_calls_nothing_and_has_no_thread() -> None:
     alarms.look()
 
     assert called.empty()
+
+
+def test_a_call_that_would_end_the_thread_keeps_no_other_from_being_made() -> None:
+    def end() -> None:
+        raise SystemExit("enough")
+
+    alarms, called = Alarms(), Event()
+    alarms.set(0, end)
+    alarms.set(1, called.set)
+    assert called.wait(PATIENCE)
+    alarms.close()
+
+
+def test_a_thread_that_is_not_given_is_told_and_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    alarms, called = Alarms(), Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            alarms.set(0, lambda: None)
+    alarms.set(0, called.set)
+    assert called.wait(PATIENCE)
+    alarms.close()
+
+
+def test_once_closed_it_takes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Thread] = []
+    alarms = Alarms()
+    alarms.close()
+    monkeypatch.setattr(Thread, "start", lambda thread: started.insert(0, thread))
+    alarms.set(0, lambda: None)()
+    assert started == []

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from threading import Event, current_thread
+from threading import Event, Thread, current_thread
 
 import pytest
 
@@ -128,3 +128,30 @@ def test_threads_end_when_there_is_nothing_to_do(monkeypatch: pytest.MonkeyPatch
     background.line(complain).add(again.set)
     assert again.wait(PATIENCE)
     background.close(PATIENCE)
+
+
+def test_a_thread_that_is_not_given_is_asked_for_again_with_the_next_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    background, done = Background(), []
+    line = background.line(complain)
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", refuse)
+        line.add(lambda: done.append(1))
+    line.add(lambda: done.append(2))
+    background.close(PATIENCE)
+    assert done == [1, 2]
+
+
+def test_one_line_asks_for_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Thread] = []
+    background = Background()
+    line = background.line(complain)
+    with monkeypatch.context() as patched:
+        patched.setattr(Thread, "start", lambda thread: started.insert(0, thread))
+        for _ in range(10):
+            line.add(lambda: None)
+    assert len(started) == 1

@@ -172,6 +172,28 @@ class TestLedger:
         rule = newest(store).rules[-1]
         assert (rule.rule, rule.seen, rule.holds) == ("verdict", "Not on Sundays.", False)
 
+    @pytest.mark.parametrize("error", [ZeroDivisionError("1/0"), SystemExit("enough")], ids=repr)
+    def test_one_whose_validator_fails_is_kept_and_judged_with_that(
+        self,
+        bed: Bed,
+        store: Store,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        error: BaseException,
+    ) -> None:
+        def fail(_validator: object, _request: Request) -> Verdict:
+            raise error
+
+        monkeypatch.setattr(DummyValidator, "judge", fail)
+        app = bed.create("listen_point: web\nprovider: {dummy: {allow_unsigned: true}}")
+        with pytest.raises(SlothError):
+            app.receive(request())
+        kept = newest(store)
+        assert (kept.status, kept.code) == (500, "server_error")
+        assert "The validator DummyValidator failed" in caplog.text
+        judged = app.judge(kept)
+        assert (judged.status, judged.code) == (500, "server_error")
+
 
 class TestSecrets:
     def test_of_headers_that_prove_something_it_is_told_that_they_came(

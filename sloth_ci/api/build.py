@@ -74,7 +74,7 @@ def describe_build(server: Server, found: StoredBuild) -> dict[str, Any]:
     store = server.store
     config = None if found.config_id is None else store.config(found.config_id)
     return {
-        **show_build(found),
+        **show_build(server, found),
         "usual_duration": usual_duration(store, found.app_id),
         "params": list(_show_params(server, found, config)),
         "config": _name_config(server, found),

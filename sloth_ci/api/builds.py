@@ -83,13 +83,13 @@ def list_builds(
         most=part.most + 1,
     )
     shown, following = cut(found, part.most)
-    return Answer({"builds": [show_build(one) for one in shown], "next": following})
+    return Answer({"builds": [show_build(server, one) for one in shown], "next": following})
 
 
 def cancel(server: Server, *, build: int, actor: str) -> Answer:
     """Cancel a build that waits or runs; what is over stays as it is."""
     server.bed.cancel(build, actor=actor)
-    return Answer(show_build(find_build(server, build)))
+    return Answer(show_build(server, find_build(server, build)))
 
 
 def rerun(server: Server, *, build: int, config: str, actor: str) -> Answer:

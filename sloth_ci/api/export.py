@@ -86,21 +86,19 @@ def _read_history(
 def _read_app_history(
     server: Server, app_id: int, name: str, since: float | None, until: float | None
 ) -> Iterator[Row]:
-    skip, last = 0, None
+    before = None
     while True:
-        records = server.store.history(app_id=app_id, level=1, skip=skip, most=PIECE)
+        records = server.store.history(
+            app_id=app_id, level=1, before=before, until=until, most=PIECE
+        )
         for record in records:
-            # Pages shift while records come in, so that some are met twice.
-            if last is not None and (record.id or 0) >= last:
-                continue
-            last = record.id
             if since is not None and record.timestamp < since:
                 return
             if until is None or record.timestamp < until:
                 yield {"listen_point": name, **show_record(record, name)}
         if len(records) < PIECE:
             return
-        skip += PIECE
+        before = records[-1].id
 
 
 def _read_builds(
@@ -108,10 +106,12 @@ def _read_builds(
 ) -> Iterator[Row]:
     before = None
     while True:
-        builds = server.store.builds(app_id=app_id, since=since, before=before, most=PIECE)
+        builds = server.store.builds(
+            app_id=app_id, since=since, until=until, before=before, most=PIECE
+        )
         for build in builds:
             if until is None or build.queued < until:
-                yield show_build(build)
+                yield show_build(server, build)
         if len(builds) < PIECE:
             return
         before = builds[-1].id

@@ -105,7 +105,7 @@ class BuildFollow:
             written += self._form.write(event)
         self._after = page.cursor or self._after
         if page.cursor is None and (build is None or build.status.final):
-            written += self._form.write(Event("end", show_build(self._build)))
+            written += self._form.write(Event("end", show_build(self._server, self._build)))
             self.ended = True
         return bytes(written)
 
@@ -119,7 +119,7 @@ class BuildFollow:
         state = (build.status, build.completed)
         if self._told is None or (state != self._told and not build.status.final):
             self._told = state
-            yield Event("status", show_build(build))
+            yield Event("status", show_build(self._server, build))
         for record in records:
             self._after = record.id or self._after
             yield _tell_record(record, build.listen_point)
@@ -163,7 +163,7 @@ class AppFollow:
         if self._now() >= self._next_look:
             self._next_look = self._now() + LOOK
             for build in self._changed():
-                written += self._form.write(Event("status", show_build(build)))
+                written += self._form.write(Event("status", show_build(self._server, build)))
         self._after = page.cursor or self._after
         return bytes(written)
 

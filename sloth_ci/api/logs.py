@@ -156,7 +156,19 @@ def _list_pages(
     records = server.store.logs(
         app_id=app.id, level=level or USUAL_LEVEL, skip=part.skip, most=part.most
     )
-    return Answer([show_record(record, listen_point) for record in records])
+    found = _fit(records)
+    value = [show_record(record, listen_point) for record in found.records]
+    return Answer(value, headers=_tell_cursor(found.cursor))
+
+
+def _fit(records: list[LogRecord]) -> Found:
+    """As many of the records as one answer holds, whatever their size."""
+    size = 0
+    for count, record in enumerate(records):
+        size += len(record.message)
+        if count and size >= MOST_BYTES:
+            return Found(records[:count], records[count - 1].id)
+    return Found(records, None)
 
 
 def _show(server: Server, records: list[LogRecord], cursor: int | None) -> Answer:
@@ -165,7 +177,11 @@ def _show(server: Server, records: list[LogRecord], cursor: int | None) -> Answe
         {**show_record(record, name(record.app_id)), "listen_point": name(record.app_id)}
         for record in records
     ]
-    return Answer(value, headers={} if cursor is None else {"X-Next": str(cursor)})
+    return Answer(value, headers=_tell_cursor(cursor))
+
+
+def _tell_cursor(cursor: int | None) -> dict[str, str]:
+    return {} if cursor is None else {"X-Next": str(cursor)}
 
 
 ROWS = (

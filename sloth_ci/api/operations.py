@@ -100,7 +100,7 @@ def _tell_pause(server: Server, listen_point: str | None) -> Answer:
 def _show_running(server: Server) -> list[dict[str, Any]]:
     running = server.store.builds(statuses=(BuildStatus.RUNNING,), most=MOST_RUNNING)
     usual = {one: usual_duration(server.store, one) for one in {one.app_id for one in running}}
-    return [{**show_build(one), "usual_duration": usual[one.app_id]} for one in running]
+    return [{**show_build(server, one), "usual_duration": usual[one.app_id]} for one in running]
 
 
 def _check_database(server: Server) -> Mapping[str, Any]:

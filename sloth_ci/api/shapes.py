@@ -83,8 +83,9 @@ def between(begin: float | None, end: float | None) -> float | None:
     return round(max(0.0, end - begin), 6)
 
 
-def show_build(build: StoredBuild) -> dict[str, Any]:
-    """A build as lists and events have it."""
+def show_build(server: Server, build: StoredBuild) -> dict[str, Any]:
+    """A build as lists and events have it; what came from outside is masked."""
+    mask = mask_of(server, build)
     return {
         "id": build.id,
         "listen_point": build.listen_point,
@@ -100,9 +101,9 @@ def show_build(build: StoredBuild) -> dict[str, Any]:
         "duration": between(build.started, build.finished),
         "waited": between(build.queued, build.started),
         "actor": build.actor,
-        "reason": build.reason,
-        "branch": build.branch,
-        "commit": build.commit_id,
+        "reason": mask(build.reason),
+        "branch": mask(build.branch),
+        "commit": mask(build.commit_id),
         "rerun_of": build.rerun_of,
         "delivery": build.delivery_id,
     }

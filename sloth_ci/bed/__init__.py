@@ -1,11 +1,12 @@
 """The bed: all apps by listen point (a group of sloths is a bed)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 
 from sloth_ci.app import App
+from sloth_ci.bed.claims import Claims
 from sloth_ci.bed.config_files import read_config_file, without_content
 from sloth_ci.bed.equipment import VALIDATORS, Equipment, Parts
 from sloth_ci.bed.orders import Orders
@@ -21,14 +22,14 @@ from sloth_ci.errors import (
     ListenPointTaken,
     Stopping,
 )
-from sloth_ci.executors import BuildRun, Executor, Ready
+from sloth_ci.executors import BuildRun, Executor
 from sloth_ci.extension.making import Extensions
-from sloth_ci.hooks import AppEvent, HookedRun, Specs
+from sloth_ci.hooks import AppEvent, Specs
 from sloth_ci.journal import Journal
 from sloth_ci.parameters import ApiAction
 from sloth_ci.shell import ShellRunner
 from sloth_ci.source import suggest
-from sloth_ci.store import Claimed, Origin, Store, StoredBuild, hash_config
+from sloth_ci.store import Origin, Store, hash_config
 
 __all__ = ["VALIDATORS", "Bed", "Listener"]
 
@@ -40,7 +41,7 @@ MOST_TOLD = 1_000
 _RUNNING = (BuildStatus.RUNNING,)
 
 
-class Bed(Orders, Start):
+class Bed(Claims, Orders, Start):
     """Makes, keeps, finds and removes apps; each step is in the store before it is answered."""
 
     def __init__(
@@ -156,8 +157,7 @@ class Bed(Orders, Start):
         """
         with self._lock:
             app = self.find(listen_point)
-            waiting = self._find_waiting(app) if app.hooks else ()
-            self._store.remove_app(app.id)
+            cancelled = self._store.remove_app(app.id)
             del self._by_listen_point[listen_point]
             del self._by_id[app.id]
             self._on_remove(app)
@@ -166,8 +166,9 @@ class Bed(Orders, Start):
             for build in self._store.builds(app_id=app.id, statuses=_RUNNING, most=1):
                 reason = "The app was removed"
                 self.executor.halt(app.id, build.id, BuildStatus.CANCELLED, reason)
-            for build in waiting:
-                self._journal.build_finished(build.id, hooks=app.hooks, mask=app.mask)
+            if app.hooks:
+                for build_id in cancelled[-MOST_TOLD:]:
+                    self._journal.build_finished(build_id, hooks=app.hooks, mask=app.mask)
             app.hooks.tell(Specs.app_removed, app.event)
             app.extensions.close()
 
@@ -199,7 +200,7 @@ class Bed(Orders, Start):
             if app is not None and app.hooks:
                 self._journal.build_finished(build_id, hooks=app.hooks, mask=app.mask)
             if app is not None and app.config.rerun_interrupted:
-                self._store.requeue(build_id=build_id, total=len(app.config.actions))
+                self._requeue(app, build_id)
         for app_id in self._store.waiting_apps():
             self.executor.wake(app_id)
 
@@ -231,12 +232,10 @@ class Bed(Orders, Start):
             app.extensions.open(app.id)
             app.hooks.tell(Specs.app_added, event)
 
-    def _find_waiting(self, app: App) -> Sequence[StoredBuild]:
-        """What is to be told of when it ends with its app."""
-        if not app.hooks.hears(Specs.build_finished):
-            return ()
-        waiting = (BuildStatus.QUEUED,)
-        return self._store.builds(app_id=app.id, statuses=waiting, most=MOST_TOLD)
+    def _requeue(self, app: App, build_id: int) -> None:
+        again = self._store.requeue(build_id=build_id, total=len(app.config.actions))
+        if app.hooks:
+            self._journal.build_queued(again, hooks=app.hooks, mask=app.mask)
 
     def _trigger(self, listen_point: str, params: Mapping[str, str], actor: str) -> int:
         self.check_taking()
@@ -244,28 +243,6 @@ class Bed(Orders, Start):
 
     def _names(self) -> list[str]:
         return sorted(self._by_listen_point)
-
-    def _make_build(self, app_id: int, claimed: Claimed) -> Ready | None:
-        app = self._by_id.get(app_id)
-        if app is None:
-            return None
-        if claimed.config_hash != app.config_hash:
-            app = self._restore(app, claimed)
-        run_action = HookedRun(app.hooks, self._run_action) if app.hooks else self._run_action
-        return Ready(app.make_build(claimed), run_action, app.hooks)
-
-    def _restore(self, app: App, claimed: Claimed) -> App:
-        """The app as it was with the config that a build is to run with.
-
-        Its extensions are there to prepare and run builds; nothing else of them begins. Raises
-        ConfigInvalid.
-        """
-        text = None if claimed.config_id is None else self._store.config(claimed.config_id)
-        if text is None:
-            return app
-        config = self._parse(text, app.base_dir)
-        parts = self._make(config, text, file=app.config_file, app_id=app.id)
-        return self._assemble(app.id, parts)
 
     def _count_actions(self, app: App, config: str) -> int:
         return len(self._parse(config, app.base_dir).actions)

@@ -23,7 +23,14 @@ from sloth_ci.config import (
 from sloth_ci.errors import ConfigInvalid
 from sloth_ci.extension import Extension
 from sloth_ci.extension.finding import find_app_options
-from sloth_ci.extension.making import Extensions, Ground, Place, make_extensions, no_extensions
+from sloth_ci.extension.making import (
+    Extensions,
+    Ground,
+    Place,
+    make_extensions,
+    no_extensions,
+    pick_for_builds,
+)
 from sloth_ci.hooks import HookRefused, Specs
 from sloth_ci.journal import Journal
 from sloth_ci.masking import Mask
@@ -114,23 +121,19 @@ class Equipment:
 
     def make(self, config: AppConfig, text: str, *, file: str | None, app_id: int | None) -> Parts:
         """Make the parts of an app, which has no id while it is new; raises ConfigInvalid."""
-        validator = _make_validator(config.provider)
-        base_dir = self._base_dir if file is None else Path(file).parent
-        extensions = self._without
+        parts = self._make(config, text, file, app_id, config.extensions)
         if config.extensions:
-            mask = _late_mask(config, validator)
-            place = Place(
-                app_id=app_id, listen_point=config.listen_point, base_dir=base_dir, mask=mask
-            )
             with _Refusing(config.extensions):
-                extensions = make_extensions(
-                    config.extensions,
-                    ground=self._ground,
-                    place=place,
-                    beyond=self.server.hooks,
-                )
-                self._add_actions(extensions)
-        return Parts(config, text, file, base_dir, validator, extensions)
+                self._add_actions(parts.extensions)
+        return parts
+
+    def make_for_builds(
+        self, config: AppConfig, text: str, *, file: str | None, app_id: int
+    ) -> Parts:
+        """As `make`, of extensions only those that prepare or run builds; raises ConfigInvalid."""
+        with _Refusing(config.extensions):
+            declared = pick_for_builds(config.extensions)
+        return self._make(config, text, file, app_id, declared)
 
     def further_actions(self, taken: Iterable[str]) -> Mapping[str, ApiAction]:
         """The actions of the API that extensions bring; those of apps join when these are made.
@@ -148,6 +151,28 @@ class Equipment:
         self._ground.alarms.close()
         self.server.close()
         self._ground.background.close(GRACE)
+
+    def _make(
+        self,
+        config: AppConfig,
+        text: str,
+        file: str | None,
+        app_id: int | None,
+        declared: Mapping[str, Declared],
+    ) -> Parts:
+        validator = _make_validator(config.provider)
+        base_dir = self._base_dir if file is None else Path(file).parent
+        extensions = self._without
+        if declared:
+            mask = _late_mask(config, validator)
+            place = Place(
+                app_id=app_id, listen_point=config.listen_point, base_dir=base_dir, mask=mask
+            )
+            with _Refusing(declared):
+                extensions = make_extensions(
+                    declared, ground=self._ground, place=place, beyond=self.server.hooks
+                )
+        return Parts(config, text, file, base_dir, validator, extensions)
 
     def _add_actions(self, extensions: Extensions) -> None:
         """Each instance of an extension brings the same ones, the newest counts; no other may."""

@@ -37,14 +37,15 @@ class Orders(ABC):
         """
         build = self._find_build(build_id)
         reason = f"Cancelled by {actor}" if actor else ""
-        status = self._store.cancel(build_id, reason=reason)
-        if status is BuildStatus.RUNNING:
+        was = self._store.cancel(build_id, reason=reason)
+        if was is BuildStatus.RUNNING:
             self.executor.halt(build.app_id, build_id, BuildStatus.CANCELLED, reason)
-        elif build.status is BuildStatus.QUEUED and status is BuildStatus.CANCELLED:
-            app = self._by_id.get(build.app_id)
-            if app is not None and app.hooks:
-                self._journal.build_finished(build_id, hooks=app.hooks, mask=app.mask)
-        return status
+        if was is not BuildStatus.QUEUED:
+            return was
+        app = self._by_id.get(build.app_id)
+        if app is not None and app.hooks:
+            self._journal.build_finished(build_id, hooks=app.hooks, mask=app.mask)
+        return BuildStatus.CANCELLED
 
     def rerun_as_it_was(self, build_id: int, *, actor: str) -> int:
         """Queue a build with the params and the config of another; gives its id.

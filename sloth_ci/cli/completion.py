@@ -3,7 +3,7 @@
 Bash: its manual, "Programmable Completion"; zsh: zshcompsys(1); fish: complete(1).
 """
 
-from argparse import ArgumentParser
+from argparse import Action, ArgumentParser
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from shlex import quote
@@ -19,10 +19,11 @@ _BLANKS = " " * 8
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its forms, and how its value is named; '' for none."""
+    """One option: its forms, how its value is named, '' for none, and the words it may be."""
 
     forms: tuple[str, ...]
     value: str
+    words: tuple[str, ...]
     about: str
 
 
@@ -49,20 +50,18 @@ def read_entries(parsers: Mapping[str, ArgumentParser]) -> list[Entry]:
 
 def read_options(parser: ArgumentParser) -> tuple[Option, ...]:
     """The options of a parser."""
-    return tuple(
-        Option(
-            tuple(one.option_strings),
-            str(one.metavar or "") if one.nargs != 0 else "",
-            one.help or "",
-        )
-        for one in parser._actions
-        if one.option_strings
-    )
+    return tuple(_read_option(one) for one in parser._actions if one.option_strings)
 
 
 def write_script(shell: str, entries: Iterable[Entry], common: Iterable[Option]) -> str:
     """The script for that shell; raises KeyError for one that isn't known."""
     return _SCRIPTS[shell](list(entries), list(common))
+
+
+def _read_option(action: Action) -> Option:
+    value = "" if action.nargs == 0 else str(action.metavar or action.dest.upper())
+    words = tuple(map(str, action.choices)) if action.choices else _WORDS.get(value, ())
+    return Option(tuple(action.option_strings), value, words, action.help or "")
 
 
 def _read(parser: ArgumentParser, names: list[str]) -> Entry:
@@ -90,7 +89,7 @@ _sci() {{
             ;;
         esac
     done
-    case $before in
+    case "$command $before" in
 {_write_values(entries, common, reply="found={}", files="compopt -o default; return")}
     *)
         case $command in
@@ -128,7 +127,7 @@ _sci() {{
             ;;
         esac
     done
-    case $before in
+    case "$command $before" in
 {_write_values(entries, common, reply="found={}", files="_files; return")}
     *)
         case $command in
@@ -160,7 +159,10 @@ def _write_fish(entries: list[Entry], common: list[Option]) -> str:
         seen = quote(f"__fish_seen_subcommand_from {' '.join(entry.names)}")
         lines += [f"complete -c sci -n {seen}{_fish_option(one)}" for one in entry.options]
         for argument in entry.arguments:
-            lines += [f"complete -c sci -n {seen}{one}" for one in _fish_words(argument)]
+            lines += [
+                f"complete -c sci -n {seen}{one}"
+                for one in _fish_words(argument, _WORDS.get(argument, ()))
+            ]
     return "\n".join([*lines, "complete -c sloth-ci -w sci", ""])
 
 
@@ -168,33 +170,38 @@ def _fish_option(option: Option) -> str:
     forms = "".join(
         f" -l {form[2:]}" if form.startswith("--") else f" -s {form[1:]}" for form in option.forms
     )
-    words = "".join(_fish_words(option.value)) if option.value else ""
+    words = "".join(_fish_words(option.value, option.words))
     value = f" -r{words}" if option.value else ""
     return f"{forms}{value} -d {quote(option.about)}"
 
 
-def _fish_words(value: str) -> Iterator[str]:
+def _fish_words(value: str, words: tuple[str, ...]) -> Iterator[str]:
     if value == "LISTEN_POINT":
         yield f" -a {quote(f'({_APPS})')}"
     elif value == "FILE":
         yield " -F"
-    elif value in _WORDS:
-        yield f" -a {quote(' '.join(_WORDS[value]))}"
+    elif words:
+        yield f" -a {quote(' '.join(words))}"
 
 
 def _write_values(entries: list[Entry], common: list[Option], *, reply: str, files: str) -> str:
-    """What completes the value of the option before: the same for all commands."""
-    values: dict[str, list[str]] = {}
-    for option in (*common, *(one for entry in entries for one in entry.options)):
-        if option.value:
-            # One letter means one thing in front of the command and others behind it.
-            forms = [form for form in option.forms if form.startswith("--") or option in common]
-            known = values.setdefault(option.value, [])
-            known += [form for form in forms if form not in known]
-    return "\n".join(
-        f"    {' | '.join(forms)}) {_complete(value, reply, files) or ':'} ;;"
-        for value, forms in values.items()
-    )
+    """What completes the value of the option before."""
+    lines, without = [], []
+    for names, option in (
+        *((("*",), option) for option in common),
+        *((entry.names, option) for entry in entries for option in entry.options),
+    ):
+        cases = [_write_case(name, form) for name in names for form in option.forms]
+        completed = _complete(option.value, reply, files, words=option.words)
+        if completed:
+            lines.append(f"    {' | '.join(cases)}) {completed} ;;")
+        elif option.value:
+            without += cases
+    return "\n".join([*lines, f"    {' | '.join(without)}) ;;"])
+
+
+def _write_case(name: str, form: str) -> str:
+    return f"*' {form}'" if name == "*" else f"'{name} {form}'"
 
 
 def _write_cases(entries: list[Entry], *, files: str) -> str:
@@ -204,7 +211,7 @@ def _write_cases(entries: list[Entry], *, files: str) -> str:
         found = [
             one
             for argument in entry.arguments
-            if (one := _complete(argument, 'found+=" "{}', files))
+            if (one := _complete(argument, 'found+=" "{}', files, words=_WORDS.get(argument, ())))
         ]
         if found:
             lines.append(f"{_BLANKS}{' | '.join(entry.names)}) {'; '.join(found)} ;;")
@@ -219,12 +226,12 @@ def _write_options(entries: list[Entry]) -> str:
     )
 
 
-def _complete(value: str, reply: str, files: str) -> str:
+def _complete(value: str, reply: str, files: str, *, words: tuple[str, ...]) -> str:
     if value == "LISTEN_POINT":
         return reply.format(f"$({_APPS})")
     if value == "FILE":
         return files
-    return reply.format(quote(" ".join(_WORDS[value]))) if value in _WORDS else ""
+    return reply.format(quote(" ".join(words))) if words else ""
 
 
 def _forms(options: Iterable[Option]) -> Iterator[str]:

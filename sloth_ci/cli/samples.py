@@ -166,6 +166,11 @@ def _bitbucket_server(push: Push) -> Written:
         "actor": {"name": push.author},
         "repository": {"slug": push.repo, "project": {"key": push.owner}},
         "changes": [change],
+        "toCommit": {
+            "id": push.commit,
+            "message": push.message,
+            "author": {"name": push.author},
+        },
     }
     return payload, {"X-Event-Key": "repo:refs_changed", "X-Request-Id": push.delivery}
 

@@ -33,6 +33,8 @@ READING = frozenset(
     }
 )
 ATTEMPTS = 3
+#: Bytes of a stream taken at a time, at most.
+PIECE = 65_536
 #: Log records asked for at a time.
 RECORDS = 1_000
 #: Seconds after which a silent stream is taken for a dead one; the server speaks each 15 s.
@@ -205,7 +207,7 @@ class Client:
             if response.status >= 300:
                 self._read(response)
             try:
-                while piece := response.read1():
+                while piece := response.read1(PIECE):
                     yield piece
             except HTTPError as error:
                 reason = "the connection broke before the answer's end"

@@ -86,5 +86,6 @@ class Extension:
     def close(self) -> None:
         """End within a few seconds; called when its app goes or changes, or the server ends.
 
-        A build that runs then goes on with it: the hooks of that build are still called.
+        A build that runs then goes on with it: the hooks of that build are still called. One that
+        was made for a single build, which runs again as it was, is closed without having begun.
         """

@@ -229,9 +229,30 @@ def make_extensions(
     return Extensions(by_name, hooks, place=place, ground=ground)
 
 
+def pick_for_builds(declared: Mapping[str, Declared]) -> dict[str, Declared]:
+    """Those that prepare or run builds.
+
+    Raises HookRefused for one that isn't there any more.
+    """
+    return {name: one for name, one in declared.items() if _is_for_builds(name, one)}
+
+
+def _is_for_builds(name: str, declared: Declared) -> bool:
+    try:
+        found = find_extension(declared.module)
+    except LookupError as error:
+        raise HookRefused(name, str(error.args[0])) from error
+    return hasattr(found, Specs.prepare_build.__name__) or hasattr(found, Specs.run_action.__name__)
+
+
 def _make_context(name: str, *, ground: Ground, place: Place) -> Context:
     def log(level: int, text: str) -> None:
         _say(ground, place, level, f"{name}: {text}")
+
+    line = ground.line(place, name)
+
+    def later(work: Callable[[], None]) -> None:
+        line.add(lambda: _do(work, ground, place, name))
 
     return Context(
         name=name,
@@ -242,13 +263,22 @@ def _make_context(name: str, *, ground: Ground, place: Place) -> Context:
         store=ground.store,
         notes=_StoredNotes(ground.store, place, name),
         log=log,
-        later=ground.line(place, name).add,
+        later=later,
         at=ground.alarms.set,
         trigger=ground.trigger,
         apps=ground.apps,
         mask=place.mask,
         shell=ground.shell,
     )
+
+
+def _do(work: Callable[[], None], ground: Ground, place: Place, name: str) -> None:
+    """Work that fails is told of with the mask of whose it is; the line may be of one before it."""
+    try:
+        work()
+    except _ANYTHING as error:
+        reason = f"work in the background failed: {type(error).__name__}: {error}"
+        _complain(ground, place, name, reason)
 
 
 class _StoredNotes:

@@ -13,9 +13,12 @@ from sloth_ci.hooks.specs import ActionEvent, Specs
 class HookedRun:
     """Runs actions as `builds.RunAction`, and tells how they ended."""
 
+    #: Asked to run actions.
     hooks: Hooks
     #: Runs those that no extension runs.
     run_action: RunAction
+    #: Told of their ends.
+    told: Hooks
     now: Callable[[], float] = monotonic
 
     def __call__(
@@ -30,12 +33,14 @@ class HookedRun:
         outcome = self.hooks.run_action(build, position, deadline, halt, journal)
         if outcome is None:
             outcome = self.run_action(build, position, deadline, halt, journal)
+        if outcome.reason:
+            outcome = replace(outcome, reason=build.mask(outcome.reason))
         event = ActionEvent(
             build_id=build.id,
             listen_point=build.listen_point,
             position=position,
-            outcome=replace(outcome, reason=build.mask(outcome.reason)),
+            outcome=outcome,
             seconds=self.now() - began,
         )
-        self.hooks.tell(Specs.action_finished, event)
+        self.told.tell(Specs.action_finished, event)
         return outcome

@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 _SEQUENCE = re.compile(
     r"\x1b\[([0-9;:]*)m"
     r"|\x1b\[[0-?]*[ -/]*[@-~]"
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"
     r"|\x1b[ -/]*[0-~]?"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 )
+#: Codes of one sequence, digits of one code, and pieces of one line that are looked at; no honest
+#: program prints more, and a line may have 64 kB of them.
+MOST_CODES, MOST_DIGITS, MOST_PIECES = 32, 4, 500
+_NO_CODE = 9_999
 _STYLES = {1: "b", 2: "d", 3: "i", 4: "u", 7: "r", 9: "s"}
 _ENDS = {22: ("b", "d"), 23: ("i",), 24: ("u",), 27: ("r",), 29: ("s",)}
 #: Red, green, blue of the sixteen colours, to find the nearest one.
@@ -75,8 +79,11 @@ def spans(line: str) -> list[tuple[str, str]]:
     for found in _SEQUENCE.finditer(line):
         pieces.append((pen.classes, line[end : found.start()]))
         end = found.end()
+        if len(pieces) >= MOST_PIECES:
+            line, end = _SEQUENCE.sub("", line[end:]), 0
+            break
         if found[1] is not None:
-            pen.obey([int(code or 0) for code in re.split("[;:]", found[1])])
+            pen.obey(_read_codes(found[1]))
     pieces.append((pen.classes, line[end:]))
     return [(classes, text) for classes, text in pieces if text]
 
@@ -84,6 +91,12 @@ def spans(line: str) -> list[tuple[str, str]]:
 def plain(line: str) -> str:
     """The line without anything that a terminal obeys."""
     return "".join(text for _classes, text in spans(line))
+
+
+def _read_codes(text: str) -> list[int]:
+    """The codes of a sequence; 0 for one that is left out, and no code at all for a long one."""
+    codes = re.split("[;:]", text, maxsplit=MOST_CODES)[:MOST_CODES]
+    return [int(code or 0) if len(code) <= MOST_DIGITS else _NO_CODE for code in codes]
 
 
 def _read_colour(codes: list[int]) -> int | None:

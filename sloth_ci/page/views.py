@@ -160,7 +160,7 @@ def _narrow(query: Query) -> dict[str, str]:
 
 def _read_page(query: Query) -> int:
     text = query.get("page", "1")
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) < 1_000_000):
+    if not (text.isascii() and text.isdecimal() and len(text) < 7 and int(text)):
         raise BadParam(param="page", wanted="a whole number from 1", came=text[:40])
     return int(text)
 
@@ -173,7 +173,12 @@ def _read_log(call: Call, build: str, query: Query) -> tuple[list[Any], int | No
     except DatabaseOff:
         return [], None
     records.reverse()
-    return records, records[0]["id"] if len(records) == LINES else None
+    if not records:
+        return [], None
+    # Long lines make it fewer than were asked for.
+    first = records[0]["id"]
+    more = call("logs", build=build, level=1, per_page=1, before=first)
+    return records, first if more else None
 
 
 def _split(outcomes: Sequence[Mapping[str, Any]], records: Sequence[Any]) -> list[Shown]:

@@ -11,6 +11,8 @@ _OUTCOME_LEVELS = {"running": DEBUG, "completed": INFO}
 #: Characters that a table's other columns take from the command's.
 _OTHER_COLUMNS, _LEAST_WIDTH = 62, 20
 _COMMIT = 10
+#: Params that differ from push to push; commit and branch tell of it well enough.
+_ALWAYS_NEW = ("commit", "ref", "before", "delivery", "url")
 
 
 def show_builds(painter: Painter, builds: Sequence[Record], *, detailed: bool) -> str:
@@ -163,6 +165,8 @@ def _differences(compared: Record) -> Iterator[tuple[str, str]]:
     if commit := compared["commit"]:
         yield "Commit", f"{_was(commit['then'])} -> {_was(commit['now'])}"
     for param in compared["params"]:
+        if param["name"] in _ALWAYS_NEW:
+            continue
         yield f"Param {printable(param['name'])}:", f"{_was(param['then'])} -> {_was(param['now'])}"
     if compared["config"]:
         yield "Config", printable(", ".join(compared["config"])) + " changed"

@@ -4,7 +4,6 @@ import os
 import select
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from threading import Thread
 from time import monotonic
 from types import TracebackType
@@ -16,6 +15,7 @@ from sloth_ci.shell.environment import build_environment
 from sloth_ci.shell.output import Allowance, Lines, Output
 from sloth_ci.shell.run import describe_halt, describe_timeout, seconds_given
 from sloth_ci.shell.sharing import PerBuild
+from sloth_ci.shell.watch import milliseconds_until
 from sloth_ci.template import TemplateRefused
 
 _NOT_HERE = (
@@ -146,7 +146,12 @@ class Breaker:
 
     def __enter__(self) -> Self:
         self._read, self._write = os.pipe()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            os.close(self._read)
+            os.close(self._write)
+            raise
         return self
 
     def dismiss(self) -> None:
@@ -169,9 +174,10 @@ class Breaker:
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         poll.register(self._order.halt.fileno(), select.POLLIN)
-        deadline = self._order.deadline
-        left = None if deadline is None else max(0, ceil((deadline - monotonic()) * 1000))
-        if self._read not in (descriptor for descriptor, _ in poll.poll(left)):
+        while not (ready := poll.poll(milliseconds_until(self._order.deadline))):
+            if self._order.over():
+                break
+        if self._read not in (descriptor for descriptor, _event in ready):
             self._stop()
 
 

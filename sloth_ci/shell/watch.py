@@ -17,6 +17,8 @@ _READ_SIZE = 65_536
 #: Seconds between reads of output that comes faster than it is read and isn't kept: the flood
 #: waits (at about 50 MB/s), and not the server's other threads.
 _BREATH = 0.001
+#: poll(2) counts milliseconds in an int, which holds 24 days; whoever waits longer looks again.
+_LONGEST_POLL = 24 * 3600 * 1000
 
 
 class Watch:
@@ -40,9 +42,8 @@ class Watch:
     def until(self, moment: float | None) -> list[int]:
         """Pass output on until added descriptors are readable; which, or none at the moment."""
         while True:
-            left = None if moment is None else max(0, ceil((moment - monotonic()) * 1000))
             ready = []
-            for descriptor, event in self._poll.poll(left):
+            for descriptor, event in self._poll.poll(milliseconds_until(moment)):
                 stream = self._streams.get(descriptor)
                 if stream is None:
                     ready.append(descriptor)
@@ -87,3 +88,10 @@ class Watch:
         # The shell closes the descriptor itself; a pipe at its end is always ready, so forget it.
         self._poll.unregister(descriptor)
         del self._streams[descriptor]
+
+
+def milliseconds_until(moment: float | None) -> int | None:
+    """For `poll`, which then may return before that moment of the monotonic clock."""
+    if moment is None:
+        return None
+    return min(max(0, ceil((moment - monotonic()) * 1000)), _LONGEST_POLL)

@@ -29,9 +29,9 @@ class AppVerbs(Verbs):
         """Keep an app's changed config or config file."""
         self._writer.run(partial(_set, app_id=app_id, origin=origin, config=config, file=file))
 
-    def remove_app(self, app_id: int) -> None:
-        """Forget an app, all but its history; its waiting builds are cancelled."""
-        self._writer.run(partial(_remove, app_id=app_id, clock=self._writer.moment))
+    def remove_app(self, app_id: int) -> tuple[int, ...]:
+        """Forget an app, all but its history; gives its waiting builds, which are cancelled."""
+        return self._writer.run(partial(_remove, app_id=app_id, clock=self._writer.moment))
 
     def apps(self) -> list[StoredApp]:
         """Every app there is, in order of its making."""
@@ -95,7 +95,7 @@ def _keep_config(db: sqlite3.Connection, app_id: int, text: str) -> int:
     return int(row[0])
 
 
-def _remove(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> None:
+def _remove(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> tuple[int, ...]:
     now = clock()
     waiting = db.execute(
         "SELECT id, total FROM builds WHERE app = ? AND status = 'queued' ORDER BY id", (app_id,)
@@ -110,6 +110,7 @@ def _remove(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> None:
         (app_id,),
     )
     db.execute("DELETE FROM notes WHERE app = ?", (app_id,))
+    return tuple(build_id for build_id, _total in waiting)
 
 
 def _app(row: Row) -> StoredApp:

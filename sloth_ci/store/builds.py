@@ -54,12 +54,19 @@ class BuildVerbs(Verbs):
         statuses: Sequence[BuildStatus] = (),
         branch: str | None = None,
         since: float | None = None,
+        until: float | None = None,
         before: int | None = None,
         skip: int = 0,
         most: int,
     ) -> list[StoredBuild]:
-        """Builds, the newest first; `since` is when they were queued, `before` a build's id."""
+        """Builds, the newest first.
+
+        `since` and `until` (not with it) are when they were queued, `before` is a build's id.
+        """
         oldest = None if since is None else self._reader.first_since("builds", "queued", since)
+        if until is not None:
+            end = self._reader.first_since("builds", "queued", until)
+            before = end if before is None else min(before, end)
         terms = {
             "app = ?": app_id,
             "branch = ? AND branch <> ''": branch,

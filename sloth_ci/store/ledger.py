@@ -84,12 +84,9 @@ class Ledger:
     def keep(self, entry: Kept) -> None:
         """Write it soon, or drop it where too much waits; returns at once."""
         with self._changed:
-            if self._ending or not self._take_in(entry):
+            if self._ending or not self._begin() or not self._take_in(entry):
                 self._dropped += 1
                 return
-            if self._thread is None:
-                self._thread = Thread(target=self._work, name="store-ledger", daemon=True)
-                self._thread.start()
             self._changed.notify_all()
 
     def flush(self) -> None:
@@ -114,6 +111,18 @@ class Ledger:
     def _waits(self) -> bool:
         return bool(self._accepted or self._spare)
 
+    def _begin(self) -> bool:
+        """Whether there is a thread; what was accepted must not fail for want of one."""
+        if self._thread is None:
+            thread = Thread(target=self._work, name="store-ledger", daemon=True)
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError) as error:
+                LOG.error("No thread to keep deliveries for display: %s", error)
+                return False
+            self._thread = thread
+        return True
+
     def _take_in(self, entry: Kept) -> bool:
         if entry.row is not None:
             if self._accepted_bytes + entry.weight > _WAITING_BYTES:
@@ -130,8 +139,7 @@ class Ledger:
     def _work(self) -> None:
         while batch := self._next_batch():
             began = monotonic()
-            packed = [(entry, _pack(entry)) for entry in batch]
-            self._write(packed)
+            self._write(batch)
             with self._changed:
                 self._is_busy = False
                 self._changed.notify_all()
@@ -166,12 +174,16 @@ class Ledger:
         while not (self._ending or self._hurried) and (left := until - monotonic()) > 0:
             self._roused.wait(left)
 
-    def _write(self, packed: list[tuple[Kept, Packed | None]]) -> None:
+    def _write(self, batch: list[Kept]) -> None:
         try:
+            packed = [(entry, _pack(entry)) for entry in batch]
             self._writer.run(lambda db: _write(db, packed, self._clock()))
         except DatabaseUnavailable:
             # Accepted ones are safe without this; it is for display, and not worth the memory.
-            self._dropped += len(packed)
+            self._dropped += len(batch)
+        except Exception:
+            # A validator from elsewhere may have noted anything; the thread is there for all.
+            LOG.exception("%s deliveries can't be kept for display", len(batch))
 
 
 def _pack(entry: Kept) -> Packed | None:

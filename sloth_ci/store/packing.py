@@ -10,6 +10,8 @@ from sloth_ci.store.rows import Sent, make_storable
 
 #: Characters of a header's value, and of one side of a rule, that are kept.
 MAX_TEXT = 500
+#: Bytes behind the cut in which the rest of a secret is looked for that lies across it.
+_MARGIN = 16_000
 #: The fastest; bodies are mostly JSON and get five times as small with it.
 _LEVEL = 1
 
@@ -29,7 +31,7 @@ def pack(sent: Sent, *, most: int) -> Packed:
     return Packed(
         rules=json.dumps([_clean_rule(rule, sent.mask) for rule in sent.rules]),
         headers=json.dumps(_clean_headers(sent.headers, sent.mask)),
-        body=zlib.compress(_mask_bytes(sent.body[:most], sent.mask), _LEVEL),
+        body=zlib.compress(_cut(sent.body, sent.mask, most), _LEVEL),
         body_size=len(sent.body),
     )
 
@@ -54,6 +56,13 @@ def _clean_headers(headers: Mapping[str, str], mask: Callable[[str], str]) -> di
 
 def _clean(text: str, mask: Callable[[str], str]) -> str:
     return make_storable(mask(text)[:MAX_TEXT])
+
+
+def _cut(body: bytes, mask: Callable[[str], str], most: int) -> bytes:
+    """The body's beginning, masked before it is cut: half of a secret is known by no mask."""
+    wide = body[: most + _MARGIN]
+    masked = _mask_bytes(wide, mask)
+    return masked[: most if len(wide) == len(body) else min(most, len(masked) - _MARGIN)]
 
 
 def _mask_bytes(body: bytes, mask: Callable[[str], str]) -> bytes:

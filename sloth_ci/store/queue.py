@@ -13,6 +13,9 @@ from sloth_ci.store.deliveries import DeliveryVerbs, add_delivery, find_repeated
 from sloth_ci.store.ends import Clock, add_record, count_waiting, end_build
 from sloth_ci.store.rows import Accepted, Cause, Claimed, NewDelivery, make_storable
 
+#: Characters of a branch's and a commit's name that lists have: they hold thousands of builds.
+MOST_NAME = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -93,9 +96,9 @@ class QueueVerbs(DeliveryVerbs):
         self._note_growth(app_id)
 
     def cancel(self, build_id: int, *, reason: str) -> BuildStatus:
-        """Cancel a build that waits; gives the status that the build has then.
+        """Cancel a build that waits; gives the status that the build had until now.
 
-        One that runs is left as it is: its executor halts it. Raises BuildNotFound.
+        One that has begun is left as it is: its executor halts it. Raises BuildNotFound.
         """
         return self._writer.run_first(
             partial(_cancel, build_id=build_id, reason=reason, clock=self._writer.moment)
@@ -204,13 +207,13 @@ def _cancel(db: sqlite3.Connection, *, build_id: int, reason: str, clock: Clock)
     row = db.execute("SELECT app, status, total FROM builds WHERE id = ?", (build_id,)).fetchone()
     if row is None:
         raise BuildNotFound(id=build_id)
-    app_id, status, total = row
-    if status != BuildStatus.QUEUED:
-        return BuildStatus(status)
+    app_id, was, total = row[0], BuildStatus(row[1]), row[2]
+    if was is not BuildStatus.QUEUED:
+        return was
     now = clock()
     end_build(db, app_id, build_id, Result(BuildStatus.CANCELLED, 0, reason), total, now)
     count_waiting(db, app_id, -1)
-    return BuildStatus.CANCELLED
+    return was
 
 
 def _recover(db: sqlite3.Connection, *, clock: Clock) -> tuple[tuple[int, int], ...]:
@@ -274,8 +277,8 @@ def _queue(
             new.config_id,
             make_storable(new.actor),
             new.rerun_of,
-            make_storable(params.get("branch", "")),
-            make_storable(params.get("commit", "")),
+            make_storable(params.get("branch", ""))[:MOST_NAME],
+            make_storable(params.get("commit", ""))[:MOST_NAME],
         ),
     )
     build_id = cursor.lastrowid

@@ -67,6 +67,9 @@ class _Wanted:
         )
 
 
+_ALL = _Wanted(1, None, None, None, None)
+
+
 class RecordVerbs(Verbs):
     """What the store does about log records."""
 
@@ -102,23 +105,36 @@ class RecordVerbs(Verbs):
             self._writer.append(row)
 
     def logs(self, *, app_id: int, level: int, skip: int, most: int) -> list[LogRecord]:
-        """The app's records of at least that level, newest first."""
+        """The app's records of at least that level, newest first; fewer when they are long."""
         source, values = _source(app_id, level)
         if level > HIGHEST_INDEXED:
             source, values = f"{source} AND level >= ?", (*values, level)
-        rows = self._reader.rows(
+        rows = self._reader.walk(
             f"SELECT {_RECORD} FROM {source} ORDER BY id DESC LIMIT ? OFFSET ?",  # noqa: S608
             (*values, most, skip),
         )
-        return [_record(row) for row in rows]
+        return list(_page(rows, _ALL, most).records)
 
-    def history(self, *, app_id: int, level: int, skip: int, most: int) -> list[LogRecord]:
-        """The records of the statuses of the app's builds, newest first."""
+    def history(
+        self,
+        *,
+        app_id: int,
+        level: int,
+        before: int | None = None,
+        until: float | None = None,
+        skip: int = 0,
+        most: int,
+    ) -> list[LogRecord]:
+        """The records of the statuses of the app's builds, newest first.
+
+        `before` is a record's id, and `until` a time (until it, not with it).
+        """
+        last = self._range(None, before, None, until, oldest_first=False).last
         at_least = f" AND level >= {level}" if level > DEBUG else ""
         rows = self._reader.rows(
             f"SELECT {_RECORD} FROM records WHERE app = ? AND logger = 2{at_least}"  # noqa: S608
-            " ORDER BY id DESC LIMIT ? OFFSET ?",
-            (app_id, most, skip),
+            " AND id <= ? ORDER BY id DESC LIMIT ? OFFSET ?",
+            (app_id, last, most, skip),
         )
         return [_record(row) for row in rows]
 

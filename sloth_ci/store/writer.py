@@ -178,7 +178,13 @@ class Writer:
         newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM records").fetchone()[0]
         first = newest - len(group.rows) + 1
         for place, note in group.notes:
-            note(self._connection, first + place)
+            try:
+                note(self._connection, first + place)
+            except Exception as error:
+                if isinstance(error, sqlite3.Error) and not isinstance(error, _FAULTS):
+                    raise
+                # Given back it would fail again, for ever, and everything else with it.
+                _tell("What was to be noted of a build can't be written: %r", error)
 
     def _make(
         self, change: Change, outcome: "Future[Any]", done: list[tuple["Future[Any]", Any]]

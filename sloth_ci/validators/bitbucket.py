@@ -46,17 +46,9 @@ Format: Atlassian Support, "Event payloads" and "Manage webhooks".
 from collections.abc import Sequence
 from typing import ClassVar
 
+from sloth_ci.validators.changes import BRANCH, TAG, Change, deleted, same_name, shown
 from sloth_ci.validators.payload import Payload
-from sloth_ci.validators.pushes import (
-    BRANCH,
-    TAG,
-    Change,
-    PushValidator,
-    Reader,
-    deleted,
-    same_name,
-    shown,
-)
+from sloth_ci.validators.pushes import PushValidator, Reader
 
 _PREFIXES = {"branch": BRANCH, "named_branch": BRANCH, "tag": TAG, "annotated_tag": TAG}
 

@@ -50,17 +50,9 @@ from typing import ClassVar
 
 from sloth_ci.request import Request
 from sloth_ci.validators import Verdict
+from sloth_ci.validators.changes import BRANCH, Change, deleted, is_zero, same_name, shown
 from sloth_ci.validators.payload import Payload
-from sloth_ci.validators.pushes import (
-    BRANCH,
-    Change,
-    PushValidator,
-    Reader,
-    deleted,
-    is_zero,
-    same_name,
-    shown,
-)
+from sloth_ci.validators.pushes import PushValidator, Reader
 from sloth_ci.validators.rules import noted
 
 PING = "diagnostics:ping"

@@ -27,8 +27,8 @@ from collections.abc import Mapping
 
 from sloth_ci.request import Request
 from sloth_ci.validators import Validator, Verdict
+from sloth_ci.validators.changes import check_name, ignore_branch
 from sloth_ci.validators.payload import check_text, is_form, read_form, read_json
-from sloth_ci.validators.pushes import check_name, ignore_branch
 
 
 class DummyValidator(Validator):

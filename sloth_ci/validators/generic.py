@@ -59,11 +59,8 @@ from sloth_ci.config import Text, Texts, checked_by, one_of
 from sloth_ci.request import Request
 from sloth_ci.source import shorten
 from sloth_ci.validators import ProviderOptions, Validator, Verdict
-from sloth_ci.validators.payload import Payload, is_form, read_form, read_json
-from sloth_ci.validators.pushes import (
+from sloth_ci.validators.changes import (
     Change,
-    check_delivery_id,
-    check_event,
     check_name,
     ignore_branch,
     ignore_repository,
@@ -71,6 +68,8 @@ from sloth_ci.validators.pushes import (
     is_zero,
     shown,
 )
+from sloth_ci.validators.payload import Payload, is_form, read_form, read_json
+from sloth_ci.validators.pushes import check_delivery_id, check_event
 from sloth_ci.validators.rules import noted
 from sloth_ci.validators.signatures import (
     ALGORITHMS,

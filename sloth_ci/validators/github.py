@@ -52,19 +52,9 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from sloth_ci.request import Request
+from sloth_ci.validators.changes import BRANCH, TAG, Change, deleted, is_zero, same_name, shown
 from sloth_ci.validators.payload import Payload, read_json_or_form
-from sloth_ci.validators.pushes import (
-    BRANCH,
-    TAG,
-    Change,
-    PushValidator,
-    Reader,
-    deleted,
-    find_commit,
-    is_zero,
-    same_name,
-    shown,
-)
+from sloth_ci.validators.pushes import PushValidator, Reader, find_commit
 
 
 def read_push(payload: Payload) -> Sequence[Change]:

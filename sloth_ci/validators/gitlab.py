@@ -54,16 +54,12 @@ from typing import ClassVar
 from sloth_ci.config import Secrets
 from sloth_ci.request import Request
 from sloth_ci.validators import ProviderOptions
+from sloth_ci.validators.changes import BRANCH, TAG, Change, deleted, is_zero
 from sloth_ci.validators.payload import Payload
 from sloth_ci.validators.pushes import (
-    BRANCH,
-    TAG,
-    Change,
     PushValidator,
     Reader,
-    deleted,
     find_commit,
-    is_zero,
     read_nothing,
     split_full_name,
 )

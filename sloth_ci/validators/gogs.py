@@ -39,6 +39,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from sloth_ci.validators.changes import BRANCH, Change
 from sloth_ci.validators.github import (
     GithubValidator,
     read_create,
@@ -48,7 +49,7 @@ from sloth_ci.validators.github import (
     unless_fork,
 )
 from sloth_ci.validators.payload import Payload
-from sloth_ci.validators.pushes import BRANCH, Change, Reader
+from sloth_ci.validators.pushes import Reader
 
 
 def read_pull_request(payload: Payload) -> Sequence[Change]:

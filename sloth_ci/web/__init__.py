@@ -115,6 +115,9 @@ class AppEndpoint:
             return show_page(self._app.extensions, path, request, self._login)
         self._bed.check_taking()
         try:
+            # No provider is a browser; without this, any page could push to an app on this machine
+            # that takes unsigned deliveries.
+            check_origin(request, "deliver")
             body = read_body(environ, limit=self._config.max_delivery)
         except SlothError as error:
             self._app.refuse(request, error)

@@ -9,6 +9,7 @@ from sloth_ci.api.build import Wait
 from sloth_ci.builds import BuildStatus
 from sloth_ci.errors import AppNotFound, BadParam, BuildNotFound
 from sloth_ci.store import Cause
+from sloth_ci.store.queue import MOST_NAME
 from tests.api.conftest import Stage
 
 
@@ -286,3 +287,14 @@ def test_a_preview_refuses_what_a_trigger_refuses(stage: Stage) -> None:
 
 def test_every_status_can_be_asked_for(stage: Stage) -> None:
     assert stage.ask("builds", status=[one.value for one in BuildStatus])["builds"] == []
+
+
+def test_a_list_has_the_beginning_of_a_monstrous_name(stage: Stage) -> None:
+    stage.create("echo hi")
+    build = stage.run(branch="b" * 100_000, commit="c" * 100_000)
+
+    (listed,) = stage.ask("builds")["builds"]
+    params = {one["name"]: one["value"] for one in stage.ask("build", id=build)["params"]}
+
+    assert (listed["branch"], listed["commit"]) == ("b" * MOST_NAME, "c" * MOST_NAME)
+    assert params["branch"] == "b" * 100_000

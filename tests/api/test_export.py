@@ -86,6 +86,31 @@ def test_what_is_more_than_a_piece_is_whole(stage: Stage, monkeypatch: pytest.Mo
     assert len(export(stage, kind="history", listen_point="web")) == len(made)
 
 
+@pytest.mark.parametrize("kind", ["builds", "history"])
+def test_a_pull_reads_few_rows_however_many_are_newer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(module, "PIECE", 2)
+    stage.create("echo hi")
+    for _build in range(9):
+        queue(stage)
+    oldest = stage.ask("build", id=1)["queued"]
+    questions: list[Any] = []
+    ask = stage.store._reader.rows
+    monkeypatch.setattr(
+        stage.store._reader,
+        "rows",
+        lambda sql, values=(): questions.append(found := ask(sql, values)) or found,
+    )
+
+    stream = stage.answer("export", kind=kind, until=oldest).stream
+    assert stream is not None
+    assert read_to_end(stream) == b"[]\n"
+
+    rows = sum(len(found) for found in questions if found and len(found[0]) > 2)
+    assert rows == 0
+
+
 def test_the_app_and_the_time_are_chosen(built: Stage) -> None:
     middle = built.ask("build", id=3)["queued"]
 

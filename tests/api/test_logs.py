@@ -135,6 +135,23 @@ def test_an_answer_has_a_size_at_most_and_says_where_to_go_on(
     assert len(seen) == 12 + len(("Triggered", "Executing action", "Finished", "Complete"))
 
 
+def test_a_page_has_that_size_at_most_too_and_says_where_to_go_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.create("'for n in $(seq 12); do head -c 1000 /dev/zero | tr \"\\0\" x; echo; done'")
+    stage.run()
+    whole = stage.ask("logs", listen_point="web", level=1, per_page=100)
+    monkeypatch.setattr(logs, "MOST_BYTES", 5_000)
+    monkeypatch.setattr(records, "MOST_CHARACTERS", 5_000)
+
+    page = stage.answer("logs", listen_point="web", level=1, per_page=100)
+
+    assert sum(len(one["message"]) for one in page.value) < 5_000
+    assert page.value == whole[: len(page.value)]
+    following = stage.ask("logs", listen_point="web", level=1, before=page.headers["X-Next"])
+    assert following[0]["id"] == whole[len(page.value)]["id"]
+
+
 def test_a_search_looks_at_so_many_records_and_says_where_to_go_on(
     talk: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from sloth_ci.cli import main
 from tests.calls import Api
 from tests.conftest import PATIENCE, RunningServer
 
@@ -146,3 +147,33 @@ def app(api: Api) -> Callable[..., str]:
         return api.create(text + "".join(f"{key}: {value}\n" for key, value in keys.items()))
 
     return make
+
+
+@pytest.fixture
+def typed(
+    user: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Run `sci` in this process, as on a pipe, in the folder of somebody who may use the server."""
+    monkeypatch.chdir(user.folder)
+    for name in [one for one in os.environ if one.startswith("SLOTH_")]:
+        monkeypatch.delenv(name)
+
+    def run(*words: str) -> Done:
+        capsys.readouterr()
+        code = main(list(words))
+        shown = capsys.readouterr()
+        return Done(code, shown.out, shown.err)
+
+    return run
+
+
+@pytest.fixture
+def built(api: Api) -> Callable[..., int]:
+    """Build an app and give the build's number once it ended."""
+
+    def build(name: str, **params: str) -> int:
+        number = api.trigger(name, **params)
+        api.wait_for_build(name, number)
+        return number
+
+    return build

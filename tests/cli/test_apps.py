@@ -197,7 +197,7 @@ def test_a_level_is_given_by_name_or_number(
     assert "DEBUG" not in user.sci("logs", name).out
 
 
-@pytest.mark.parametrize("word", ["history", "hist", "builds"])
+@pytest.mark.parametrize("word", ["history", "hist"])
 def test_history_is_a_table_with_the_builds(
     user: Person, api: Api, app: MakeApp, word: str
 ) -> None:

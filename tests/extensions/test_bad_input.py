@@ -155,7 +155,7 @@ def start(folder: Path, config: str) -> tuple[int, str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=3 * PATIENCE,
     )
     assert done.stdout == ""
     return done.returncode, done.stderr
@@ -249,6 +249,27 @@ def test_one_that_is_like_none_names_all(api: Api) -> None:
     assert told.endswith(f" Known: {', '.join(known_modules())}")
 
 
+@pytest.mark.parametrize(
+    ("extensions", "sentence"),
+    [
+        ("[badge]", "line 2, column 1: 'extensions' must be a mapping, not a list"),
+        ("{x: badge}", "'extensions.x' must be a mapping with the key 'module', not text"),
+        ("{x: }", "'extensions.x' must be a mapping with the key 'module', not nothing"),
+        ("{x: {modul: badge}}", "'extensions.x' must name its module with the key 'module'"),
+        ("{x: {module: [badge]}}", "'extensions.x' must name its module with the key 'module'"),
+        (
+            "{x: {module: webhooks, url: 'https://board.example', secret: {env: NOT_SET_HERE}}}",
+            "'extensions.x.secret' wants the environment variable NOT_SET_HERE, which is not set",
+        ),
+    ],
+)
+def test_what_is_no_extension_is_refused(api: Api, extensions: str, sentence: str) -> None:
+    told = refusal(api, f"listen_point: none\nextensions: {extensions}", name="none")
+
+    assert told.startswith("line 2, column ")
+    assert told.endswith(sentence)
+
+
 @pytest.mark.parametrize("module", sorted(set(OPTIONS) - set(OF_APPS)))
 def test_one_of_the_server_refuses_the_app(api: Api, module: str) -> None:
     told = refusal(api, app(module, OPTIONS[module].good, name="of-server"), name="of-server")
@@ -319,8 +340,9 @@ def test_a_missing_extra_leaves_out_its_app_when_the_server_starts_and_no_other(
     assert Api(poor.url, LOGIN)("list").value == ["plain"]
     log = (poor.folder / "errors.log").read_text()
     for module, _options, extra in EXTRAS.values():
-        (line,) = [one for one in log.splitlines() if f"{module}.yml, line 3" in one]
-        assert f"pip install {extra}" in line
+        (line,) = [one for one in log.splitlines() if f"/apps/{module}.yml is refused: " in one]
+        assert ": line 3, column " in line
+        assert line.endswith(f"pip install {extra}")
 
 
 def test_what_needs_no_extra_is_there_without_them(poor: RunningServer) -> None:

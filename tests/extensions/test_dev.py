@@ -15,7 +15,7 @@ from shutil import copytree, ignore_patterns
 import pytest
 from sloth_ci_extensions.dev import BadName, Kind, NameTaken, write_package
 
-from tests.calls import Api, Reply, send
+from tests.calls import Api, Reply, send, wait_until
 from tests.conftest import PATIENCE, RunningServer, start_server
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,12 +51,7 @@ def sci(*arguments: str, at: Path) -> "subprocess.CompletedProcess[str]":
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
     """The folder of a package of each kind."""
     place = tmp_path_factory.mktemp("written")
-    found = {}
-    for kind, name in NAMES.items():
-        done = sci("dev", name, "--kind", kind, "--json", at=place)
-        assert done.returncode == 0, done.stderr
-        found[kind] = place / json.loads(done.stdout)["folder"]
-    return found
+    return {kind: write_package(name, kind=kind, parent=place) for kind, name in NAMES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +113,8 @@ def test_the_extension_greets_in_the_log_of_its_app(api: Api, written: dict[Kind
     listen_point = create_as_the_manual_says(api, written, Kind.EXTENSION)
     build = api.trigger(listen_point)
     assert api("build", id=build, wait=20).value["status"] == "complete"
-    assert f"greeter: Well met, build {build}: Complete (1/1)" in api.logs(listen_point)
+    greeting = f"greeter: Well met, build {build}: Complete (1/1)"
+    wait_until(lambda: greeting in api.logs(listen_point))
 
 
 def test_the_validator_takes_signed_pushes_and_refuses_forged_ones(
@@ -171,6 +167,13 @@ def test_the_next_commands_are_told(tmp_path: Path) -> None:
         "pytest",
         "sci restart",
     ]
+
+
+def test_a_script_is_told_the_folder(tmp_path: Path) -> None:
+    done = sci("dev", "mine", "-k", "validator", "--json", at=tmp_path)
+
+    assert json.loads(done.stdout) == {"folder": "sloth-ci-mine", "kind": "validator"}
+    assert "sloth_ci.validators" in (tmp_path / "sloth-ci-mine" / "pyproject.toml").read_text()
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from inspect import getmembers, isroutine, signature
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from sloth_ci_extensions import badge
 
 from sloth_ci.bed import Bed
 from sloth_ci.builds import BuildStatus, Outcome, OutcomeStatus
@@ -18,9 +20,10 @@ from sloth_ci.errors import ConfigInvalid, SignatureRefused
 from sloth_ci.extension.finding import find_extension, known_modules
 from sloth_ci.hooks import AppEvent, BuildEvent, DeliveryEvent, DeliveryVerdict, Specs, Unprepared
 from sloth_ci.request import Request
+from tests.calls import wait_until
 from tests.conftest import Runs
 from tests.extensions.probe import DEEDS, EVENTS, KeySection
-from tests.extensions.test_lives import APP, log
+from tests.extensions.test_lives import APP, PATIENCE, log
 
 HOOKS = {name: method for name, method in getmembers(Specs, isroutine) if name[0] != "_"}
 PAGE = Path(__file__).parent.parent.parent / "docs" / "extensions.md"
@@ -46,8 +49,12 @@ def told(what: str, name: str = "first") -> list[Any]:
     return [about for teller, told, about in EVENTS if (teller, told) == (name, what)]
 
 
+def order_of(extension: str) -> list[str]:
+    return [what for name, what, _about in EVENTS if name == extension]
+
+
 def order() -> list[str]:
-    return [what for name, what, _about in EVENTS if name == "first"]
+    return order_of("first")
 
 
 # Of apps
@@ -256,6 +263,142 @@ def test_what_waits_when_its_app_is_removed_is_told_of(make_bed: Callable[..., B
         assert (event.id, event.status) == (build_id, BuildStatus.CANCELLED)
 
 
+def test_a_build_that_two_cancel_at_once_is_told_of_once(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = bed.create(PUSHED)
+    bed.executor.stop(0)
+    build_id = app.trigger({})
+    cancel = bed._store.cancel
+
+    def come_second(build_id: int, *, reason: str) -> BuildStatus:
+        monkeypatch.setattr(bed._store, "cancel", cancel)
+        bed.cancel(build_id, actor="eva")
+        return cancel(build_id, reason=reason)
+
+    monkeypatch.setattr(bed._store, "cancel", come_second)
+    assert bed.cancel(build_id, actor="joe") is BuildStatus.CANCELLED
+    assert [event.id for event in told("build_finished")] == [build_id]
+
+
+def test_what_began_just_before_its_app_was_removed_is_left_to_its_run(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = bed.create(PUSHED)
+    bed.executor.stop(0)
+    app.trigger({})
+    waiting = app.trigger({})
+    remove = bed._store.remove_app
+
+    def come_late(app_id: int) -> tuple[int, ...]:
+        bed._store.claim(app_id)
+        return remove(app_id)
+
+    monkeypatch.setattr(bed._store, "remove_app", come_late)
+    bed.remove("web")
+    assert [event.id for event in told("build_finished")] == [waiting]
+
+
+def test_a_build_that_is_run_again_after_the_servers_end_is_told_of(
+    make_bed: Callable[..., Bed],
+) -> None:
+    bed = make_bed(ALL)
+    app = bed.create(PUSHED + "rerun_interrupted: true\n")
+    bed.executor.stop(0)
+    build_id = app.trigger({})
+    bed._store.claim(app.id)
+    EVENTS.clear()
+    bed = make_bed(ALL)
+    for name in ("first", "all"):
+        (event,) = told("build_queued", name)
+        assert (event.status, event.cause) == (BuildStatus.QUEUED, "rerun")
+        assert [event.id for event in told("build_finished", name)] == [build_id, event.id]
+
+
+# Of builds with a config that their app had
+
+OLD = """\
+listen_point: web
+actions: [echo old]
+extensions: {before: {module: probe}, quiet: {module: badge, label: build}}
+"""
+NEW = OLD.replace("before", "after")
+
+
+def test_a_build_as_it_was_is_run_by_the_old_extensions_and_told_to_those_of_today(
+    bed: Bed,
+) -> None:
+    build_id = bed.create(OLD).trigger({})
+    bed.update("web", NEW)
+    EVENTS.clear()
+    again = bed.rerun_as_it_was(build_id, actor="joe")
+    assert [(name, what) for name, what, _about in EVENTS] == [
+        ("after", "build_queued"),
+        ("before", "made"),
+        ("after", "build_started"),
+        ("before", "prepare_build"),
+        ("before", "run_action"),
+        ("after", "action_finished"),
+        ("after", "build_finished"),
+        ("before", "closed"),
+    ]
+    (event,) = told("build_finished", "after")
+    assert (event.id, event.status) == (again, BuildStatus.COMPLETE)
+
+
+def test_of_the_old_extensions_only_those_are_made_that_a_build_needs(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_id = bed.create(OLD).trigger({})
+    bed.update("web", NEW)
+
+    def refuse(*_given: object) -> None:
+        raise ValueError("was not to be made")
+
+    monkeypatch.setattr(badge.EXTENSION, "__init__", refuse)
+    again = bed.rerun_as_it_was(build_id, actor="joe")
+    build = bed._store.find_build(again)
+    assert build is not None
+    assert (build.status, build.reason) == (BuildStatus.COMPLETE, "")
+
+
+def test_a_build_whose_config_went_bad_is_told_of_with_its_end(bed: Bed, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+    provider = f"provider: {{dummy: {{secret: {{file: {secret}}}}}}}\n"
+    build_id = bed.create(OLD + provider).trigger({})
+    bed.update("web", NEW)
+    bed.pause("web", reason="", by="")
+    again = bed.rerun_as_it_was(build_id, actor="joe")
+    secret.unlink()
+    EVENTS.clear()
+    bed.resume("web")
+    assert order_of("after") == ["build_started", "build_finished"]
+    (event,) = told("build_finished", "after")
+    assert (event.id, event.status) == (again, BuildStatus.FAILED)
+    assert any(line.startswith("Not prepared: ") for line in log(bed))
+
+
+def test_a_build_that_begins_in_the_midst_of_an_update_has_the_extensions_that_come(
+    bed: Bed,
+) -> None:
+    app = bed.create(OLD)
+    triggers: list[Thread] = []
+
+    def trigger_meanwhile(_probe: Any, _about: Any) -> None:
+        if not triggers:
+            triggers.append(Thread(target=app.trigger, args=[{}]))
+            triggers[0].start()
+            # It is claimed with the new config, whose app is not in its place yet.
+            wait_until(lambda: bed._store.queue().running)
+
+    DEEDS["opened"] = trigger_meanwhile
+    bed.update("web", NEW)
+    triggers[0].join(PATIENCE)
+    assert order_of("after").count("made") == 1
+    assert order_of("after")[-1] == "build_finished"
+
+
 @pytest.mark.parametrize("hook", ["build_queued", "build_started", "build_finished"])
 def test_one_that_fails_is_in_the_apps_log_and_changes_no_build(bed: Bed, hook: str) -> None:
     app = bed.create(PUSHED)
@@ -285,6 +428,9 @@ def test_what_an_action_tells_has_no_secrets(bed: Bed) -> None:
     DEEDS["run_action"] = lambda _probe, _at: Outcome(OutcomeStatus.FAILED, "swordfish is wrong")
     bed.create(PUSHED).trigger({})
     assert [event.outcome.reason for event in told("action_finished")] == ["*** is wrong"] * 2
+    assert log(bed).count("*** is wrong") == 2
+    actions = bed._store.actions(told("build_finished")[0].id)
+    assert [action.reason for action in actions] == ["*** is wrong"] * 2
 
 
 def test_run_action(bed: Bed, runs: Runs) -> None:
@@ -322,6 +468,7 @@ def test_a_build_that_can_not_be_prepared_fails_and_runs_nothing(bed: Bed, runs:
     build = bed._store.find_build(build_id)
     assert build is not None
     assert (build.status, runs.builds) == (BuildStatus.FAILED, [])
+    assert build.reason == "first: there is no commit ***"
     assert "Not prepared: first: there is no commit ***" in log(bed)
 
 

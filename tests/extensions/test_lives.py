@@ -258,6 +258,26 @@ def exit_now() -> None:
     raise SystemExit("enough")
 
 
+def test_what_work_raises_is_masked_as_its_own_config_says(bed: Bed) -> None:
+    bed.create("listen_point: web\nactions: [echo]\nextensions: {first: {module: probe}}\n")
+    bed.update(
+        "web",
+        "listen_point: web\nactions: [echo]\n"
+        "extensions: {first: {module: probe, secret: swordfish}}\n",
+    )
+    done = Event()
+
+    def fail() -> None:
+        raise ValueError("swordfish is wrong")
+
+    MADE["first"].context.later(fail)
+    MADE["first"].context.later(done.set)
+    assert done.wait(PATIENCE)
+    assert log(bed, level=ERROR) == [
+        "first work in the background failed: ValueError: *** is wrong"
+    ]
+
+
 def test_a_set_moment_comes(bed: Bed) -> None:
     bed.create(APP)
     come = Event()

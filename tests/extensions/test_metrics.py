@@ -140,6 +140,15 @@ def test_whoever_prefers_it_gets_the_open_metrics_format() -> None:
     assert chosen.body.endswith(b"# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["zz", "", "9" * 5_000, "1.x.0"])
+def test_a_version_that_is_none_gets_the_usual_format(version: str) -> None:
+    with Trial(listen_point="") as trial:
+        metrics = Metrics(MetricsOptions(), trial.context)
+        reply = ask(metrics, f"application/openmetrics-text; version={version}")
+
+    assert reply.status == 200
+
+
 def test_in_a_running_server_they_want_its_login(launch: Callable[..., RunningServer]) -> None:
     server = launch(config="extensions: {m: {module: metrics}}")
     api = Api(server.url, server.login)

@@ -35,6 +35,10 @@ class Scene:
         made.open()
         return made
 
+    def remember(self, seconds: float, line: str = "0 * * * *") -> None:
+        """There was such a schedule, in UTC, which came due so long ago for the last time."""
+        self.notes |= {"last": str(self.now - seconds), "lines": f"{line}\nUTC"}
+
     def pass_until(self, moment: str) -> None:
         """Let time pass, with everything that comes due meanwhile."""
         end = datetime.fromisoformat(moment).timestamp()
@@ -155,7 +159,7 @@ def test_what_was_missed_is_caught_up_with_as_wanted(catch_up: str, hours: list[
 
 def test_nothing_is_caught_up_with_twice() -> None:
     scene = Scene("2030-01-01T14:10:00+00:00")
-    scene.notes["last"] = str(scene.now - 7200)
+    scene.remember(7200)
     scene.schedule(cron="@hourly", catch_up="all").close()
     made = len(scene.builds)
 
@@ -172,14 +176,85 @@ def test_a_new_schedule_has_nothing_to_catch_up_with() -> None:
     assert scene.builds == []
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"cron": "*/5 * * * *"}, {"cron": "@hourly", "zone": "Europe/Berlin"}, {"cron": ["@daily"]}],
+)
+def test_a_changed_schedule_has_missed_nothing(options: dict[str, Any]) -> None:
+    scene = Scene("2030-01-01T14:10:00+00:00")
+    scene.schedule(cron="@hourly", catch_up="all").close()
+    scene.now += 7200
+
+    scene.schedule(**options, catch_up="all").close()
+
+    assert scene.builds == []
+    scene.now += 24 * 3600
+    scene.schedule(**options, catch_up="latest")
+    assert len(scene.builds) == 1
+
+
+def test_a_clock_that_was_set_back_makes_no_build_of_the_past() -> None:
+    scene = Scene("2030-01-01T14:10:00+00:00")
+    scene.remember(-7200)
+
+    scene.schedule(cron="@hourly", catch_up="all")
+    assert scene.builds == []
+    scene.pass_until("2030-01-01T15:30:00+00:00")
+
+    assert scene.scheduled == ["2030-01-01T15:00:00+00:00"]
+
+
+def test_a_clock_that_is_set_back_while_it_waits_builds_each_moment_once() -> None:
+    scene = Scene("2030-01-01T14:10:00+00:00")
+    scene.schedule(cron="@hourly")
+    scene.pass_until("2030-01-01T15:30:00+00:00")
+    scene.now = datetime.fromisoformat("2030-01-01T14:30:00+00:00").timestamp()
+
+    scene.pass_until("2030-01-01T16:30:00+00:00")
+
+    assert [moment[11:13] for moment in scene.scheduled] == ["15", "16"]
+
+
 def test_many_missed_ones_are_bounded_and_the_newest_count() -> None:
     scene = Scene("2030-02-01T00:00:30+00:00")
-    scene.notes["last"] = str(scene.now - 7 * 24 * 3600)
+    scene.remember(7 * 24 * 3600, "* * * * *")
 
     scene.schedule(cron="* * * * *", catch_up="all")
 
     assert len(scene.builds) == 100
     assert scene.scheduled[-1] == "2030-02-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(("catch_up", "count"), [("latest", 1), ("all", 100)])
+def test_years_of_every_second_are_not_gone_through(catch_up: str, count: int) -> None:
+    scene = Scene("2030-02-01T00:00:30+00:00")
+    scene.remember(5 * 365 * 24 * 3600, "* * * * * *")
+
+    scene.schedule(cron="* * * * * *", catch_up=catch_up)
+
+    assert len(scene.builds) == count
+    assert scene.scheduled[-1] == "2030-02-01T00:00:30+00:00"
+
+
+def test_rare_ones_are_found_however_long_ago_they_were_due() -> None:
+    scene = Scene("2030-02-01T00:00:30+00:00")
+    scene.remember(4 * 365 * 24 * 3600, "0 0 1 1 *")
+
+    scene.schedule(cron="@yearly", catch_up="all")
+
+    assert [moment[:4] for moment in scene.scheduled] == ["2027", "2028", "2029", "2030"]
+
+
+def test_one_that_is_closed_while_it_comes_due_does_not_come_due_again() -> None:
+    scene = Scene("2030-01-01T10:30:00+00:00")
+    schedule = scene.schedule(cron="@hourly")
+    _moment, come_due = scene.alarms[0]
+    schedule.close()
+
+    come_due()
+
+    assert scene.alarms == []
+    assert scene.scheduled == ["2030-01-01T11:00:00+00:00"]
 
 
 def test_after_a_long_sleep_of_the_machine_there_is_one_build() -> None:

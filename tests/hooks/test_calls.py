@@ -199,7 +199,7 @@ class Runner:
 
 def run(hooks: Hooks, secret: str = "") -> Outcome:
     shell = Outcome(OutcomeStatus.COMPLETED, "by the shell")
-    run_action = HookedRun(hooks, lambda *_given: shell, now=lambda: 1.0)
+    run_action = HookedRun(hooks, lambda *_given: shell, told=hooks, now=lambda: 1.0)
     return run_action(build("true"), 0, None, Halt(), TrialJournal())
 
 

@@ -38,10 +38,16 @@ LINES: list[tuple[str, list[tuple[str, str]]]] = [
     ("<script>alert(1)</script>", [("", "<script>alert(1)</script>")]),
     ("half a sequence \x1b", [("", "half a sequence ")]),
     ("half a sequence \x1b[3", [("", "half a sequence "), ("", "3")]),
+    ("\x1b[" + "9" * 5_000 + "mhuge", [("", "huge")]),
+    ("\x1b[00031;1mzeros", [("a-b", "zeros")]),
+    ("\x1b[" + "1;" * 31 + "4;31mmany", [("a-b a-u", "many")]),
+    ("\x1b[1mx" * 600, [("a-b", "x")] * 499 + [("a-b", "x" * 101)]),
+    ("\x1b]8;;a\x1b[31mbroken off", [("f-1", "broken off")]),
+    ("\x1b]title\nof two lines\x07text", [("", "text")]),
 ]
 
 
-@pytest.mark.parametrize(("line", "pieces"), LINES, ids=[repr(line) for line, _ in LINES])
+@pytest.mark.parametrize(("line", "pieces"), LINES, ids=[repr(line)[:60] for line, _ in LINES])
 def test_a_line_falls_into_pieces_by_its_looks(line: str, pieces: list[Any]) -> None:
     assert spans(line) == pieces
 

@@ -185,6 +185,9 @@ class TestTime:
     def test_a_deadline_that_is_over_ends_it(self, bench: Bench) -> None:
         assert bench.run(bench.build("sleep 1000"), within=-1).status is OutcomeStatus.TIMED_OUT
 
+    def test_it_may_be_as_long_as_a_config_says(self, bench: Bench) -> None:
+        assert bench.run(bench.build("true"), within=9e8).status is OutcomeStatus.COMPLETED
+
     @pytest.mark.parametrize(
         ("given", "said"),
         [(5, "5 seconds"), (1, "1 second"), (0.5, "0.5 seconds"), (3600.0, "3600 seconds")],

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 
 import pytest
@@ -161,6 +161,25 @@ class TestBreaker:
             breaker.dismiss()
             bench.halt.order(BuildStatus.CANCELLED)
         assert not stopped.is_set()
+
+    def test_a_deadline_may_be_as_far_as_a_config_says(self, bench: Bench) -> None:
+        stopped = Event()
+        with Breaker(self.order(bench, monotonic() + 9e8), stopped.set):
+            bench.halt.order(BuildStatus.CANCELLED)
+            assert stopped.wait(PATIENCE)
+
+    def test_without_a_thread_it_leaves_no_descriptor(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_thread: Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        breaker = Breaker(self.order(bench, None), lambda: None)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        monkeypatch.setattr(Thread, "start", refuse)
+        with pytest.raises(RuntimeError), breaker:
+            pass
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
     def test_a_block_that_ends_in_time_leaves_no_thread_and_no_descriptor(
         self, bench: Bench

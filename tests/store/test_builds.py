@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from logging import DEBUG, INFO
+from typing import Any
 
 import pytest
 
@@ -145,13 +146,29 @@ class TestActions:
         assert action.command.startswith("\\ud800x")
         assert len(action.command) < 9_000
 
+    def test_an_outcome_that_can_not_be_noted_keeps_nothing_else_from_being_written(
+        self, shelf: Shelf
+    ) -> None:
+        web = shelf.add_app()
+        build_id = shelf.queue(web)
+        shelf.store.note_action(build_id=build_id, position=0, command="make", started=1.0)
+        nothing: Any = None
+        nonsense = Outcome(OutcomeStatus.FAILED, reason=nothing)
+        shelf.store.note_outcome(build_id=build_id, position=0, outcome=nonsense, finished=2.0)
+        shelf.store.note_progress(build_id=build_id, completed=1)
+        shelf.store.flush()
+        [action] = shelf.store.actions(build_id)
+        assert action.status is None
+        build = shelf.store.find_build(build_id)
+        assert build is not None
+        assert build.completed == 1
+
 
 class TestCancel:
     def test_a_waiting_build_is_cancelled_at_once_and_makes_room(self, shelf: Shelf) -> None:
         web = shelf.add_app()
         first, second = shelf.queue(web), shelf.queue(web)
-        status = shelf.store.cancel(first, reason="Cancelled by joe")
-        assert status is BuildStatus.CANCELLED
+        assert shelf.store.cancel(first, reason="Cancelled by joe") is BuildStatus.QUEUED
         build = shelf.store.find_build(first)
         assert build is not None
         assert (build.status, build.reason) == (BuildStatus.CANCELLED, "Cancelled by joe")

@@ -261,3 +261,36 @@ def test_closing_writes_what_waits(shelf: Shelf) -> None:
     web = shelf.add_app()
     refuse(shelf, web)
     assert [one.status for one in shelf.reopen().deliveries(app_id=web, most=10)] == [403]
+
+
+def test_where_no_thread_is_to_be_had_it_is_accepted_all_the_same(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_given: object, **_options: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    web = shelf.add_app()
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger.Thread, "start", refuse)
+        assert accept(shelf, web, new("1")).builds
+    accepted = accept(shelf, web, new("2"))
+    shelf.store.flush()
+    assert accepted.delivery is not None
+    kept = shelf.store.delivery(accepted.delivery)
+    assert kept is not None
+    assert kept.body == b"{}"
+
+
+def test_one_that_can_not_be_kept_keeps_no_later_one_from_it(shelf: Shelf) -> None:
+    def fail(_text: str) -> str:
+        raise ZeroDivisionError
+
+    web = shelf.add_app()
+    accept(shelf, web, new("1", what=Sent({}, b"{}", RULES, fail)))
+    shelf.store.flush()
+    accepted = accept(shelf, web, new("2"))
+    shelf.store.flush()
+    assert accepted.delivery is not None
+    kept = shelf.store.delivery(accepted.delivery)
+    assert kept is not None
+    assert kept.body == b"{}"

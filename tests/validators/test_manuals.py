@@ -46,7 +46,7 @@ def test_it_names_every_option_of_its_own(provider: str) -> None:
 
 
 def test_the_list_of_providers_is_complete() -> None:
-    shared = {"__init__", "headers", "payload", "pushes", "rules", "signatures"}
+    shared = {"__init__", "changes", "headers", "payload", "pushes", "rules", "signatures"}
     modules = {file.stem for file in Path(package).parent.glob("*.py")}
     assert modules - shared == set(BUILT_IN)
 

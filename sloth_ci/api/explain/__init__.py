@@ -16,7 +16,7 @@ from sloth_ci.api.explain.failures import (
 )
 from sloth_ci.api.explain.words import describe_end
 from sloth_ci.api.server import Server
-from sloth_ci.api.shapes import find_build, mask_of, show_build
+from sloth_ci.api.shapes import between, find_build, mask_of, show_build
 from sloth_ci.builds import BuildStatus, OutcomeStatus
 from sloth_ci.config import read_app_document
 from sloth_ci.masking import Mask
@@ -46,7 +46,7 @@ def explain(server: Server, *, build: int) -> Answer:
     ends = failure.last_lines if failure else last_lines(store, found)
     return Answer(
         {
-            "build": show_build(found),
+            "build": show_build(server, found),
             "summary": mask(_summarise(found, failure, streak)),
             "failing": _show_failure(failure),
             "last_lines": [_show_line(line) for line in ends],
@@ -62,7 +62,7 @@ def _explain_unfinished(server: Server, build: StoredBuild) -> dict[str, Any]:
     paused = any(pause.app_id in app_ids for pause in server.store.pauses())
     advice = advise_unfinished(build, paused=paused)
     return {
-        "build": show_build(build),
+        "build": show_build(server, build),
         "summary": f"It is {build.status}: {build.completed} of {build.total} actions completed.",
         "failing": None,
         "last_lines": [_show_line(line) for line in last_lines(server.store, build)],
@@ -167,21 +167,23 @@ def _show_comparison(comparison: Comparison | None, mask: Mask) -> dict[str, Any
     if comparison is None:
         return None
     then, now = comparison.then, comparison.now
-    shown = show_build(now)
     return {
         "build": then.id,
         "finished": then.finished,
         "commit": (
             None
             if then.commit_id == now.commit_id
-            else {"then": then.commit_id, "now": now.commit_id}
+            else {"then": mask(then.commit_id), "now": mask(now.commit_id)}
         ),
         "params": [
             {"name": name, "then": _mask(mask, old), "now": _mask(mask, new)}
             for name, old, new in comparison.params
         ],
         "config": None if comparison.config is None else list(comparison.config),
-        "duration": {"then": show_build(then)["duration"], "now": shown["duration"]},
+        "duration": {
+            "then": between(then.started, then.finished),
+            "now": between(now.started, now.finished),
+        },
     }
 
 

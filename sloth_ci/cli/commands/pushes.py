@@ -41,7 +41,8 @@ class PushCommands(Commands):
     @command(about={"delivery": _DELIVERY})
     def delivery(self, delivery: str) -> None:
         """Show all about one delivery, rule by rule."""
-        found = self._connect().call("delivery", id=_read_delivery(delivery))
+        number = _read_delivery(delivery)
+        found = self._connect().call("delivery", id=number)
         self._screen().show(found, show_delivery(self._screen().painter, found))
 
     @command(about={"delivery": _DELIVERY, "dry_run": "only tell what would come of it"})

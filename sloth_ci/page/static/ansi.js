@@ -2,7 +2,8 @@
 // Colours of build output, as page/ansi.py reads them: SGR sequences, and nothing else a terminal obeys.
 const Ansi = (() => {
   // eslint-disable-next-line no-control-regex
-  const SEQUENCE = /\x1b\[([0-9;:]*)m|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+  const SEQUENCE = /\x1b\[([0-9;:]*)m|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+  const MOST_CODES = 32, MOST_DIGITS = 4, MOST_PIECES = 500, NO_CODE = 9999;
   const STYLES = { 1: "b", 2: "d", 3: "i", 4: "u", 7: "r", 9: "s" };
   const ENDS = { 22: ["b", "d"], 23: ["i"], 24: ["u"], 27: ["r"], 29: ["s"] };
   const SIXTEEN = [
@@ -19,6 +20,8 @@ const Ansi = (() => {
     });
     return best;
   }
+
+  const readCodes = (text) => text.split(/[;:]/, MOST_CODES).map((code) => code.length <= MOST_DIGITS ? Number(code) : NO_CODE);
 
   function readColour(codes) {
     if (codes[0] === 2 && codes.length > 3) return nearest(codes.slice(1, 4));
@@ -64,7 +67,12 @@ const Ansi = (() => {
     for (const found of line.matchAll(SEQUENCE)) {
       pieces.push([classes(pen), line.slice(end, found.index)]);
       end = found.index + found[0].length;
-      if (found[1] !== undefined) obey(pen, found[1].split(/[;:]/).map(Number));
+      if (pieces.length >= MOST_PIECES) {
+        line = line.slice(end).replace(SEQUENCE, "");
+        end = 0;
+        break;
+      }
+      if (found[1] !== undefined) obey(pen, readCodes(found[1]));
     }
     pieces.push([classes(pen), line.slice(end)]);
     return pieces.filter(([, text]) => text);

@@ -11,7 +11,7 @@ const Page = (() => {
 
   /** Ask the API; gives the answer's value and headers, or throws its sentence. */
   async function call(action, params) {
-    const body = new URLSearchParams({ action, ...params });
+    const body = new URLSearchParams({ ...params, action });
     const reply = await fetch("/", { method: "POST", body, headers: { Accept: "application/json" } });
     const text = await reply.text();
     const value = text ? JSON.parse(text) : null;
@@ -116,9 +116,10 @@ const Page = (() => {
     const box = document.getElementById("tried");
     const line = document.createElement("p");
     const made = verdict.builds.length;
+    const word = verdict.code ? "refused" : verdict.reason ? "nothing to do" : "accepted";
     line.textContent = verdict.dry_run
-      ? `If it came again: ${verdict.verdict}${verdict.reason ? `, ${verdict.reason}` : ""}. Builds it would make: ${verdict.previews.length}.`
-      : `${verdict.verdict}${verdict.reason ? `: ${verdict.reason}` : ""}.${made ? "" : " No build came of it."}`;
+      ? `If it came again: ${word}${verdict.reason ? `, ${verdict.reason}` : ""}. Builds it would make: ${verdict.previews.length}.`
+      : `${word}${verdict.reason ? `: ${verdict.reason}` : ""}.${made ? "" : " No build came of it."}`;
     box.replaceChildren(line);
     for (const preview of verdict.previews ?? []) {
       const list = document.createElement("ol");
@@ -143,8 +144,9 @@ const Page = (() => {
   async function send(form) {
     const params = Object.fromEntries([...new FormData(form)].filter(([, text]) => text !== ""));
     try {
-      const { value, headers } = await call(form.dataset.form, params);
-      done(form.dataset.form, params, value, headers);
+      const action = form.getAttribute("data-form");
+      const { value, headers } = await call(action, params);
+      done(action, params, value, headers);
     } catch (error) {
       say(error.message, true);
     }
