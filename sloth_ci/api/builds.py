@@ -1,10 +1,11 @@
 """Builds: queued, shown beforehand, listed, cancelled, run again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from sloth_ci.api.apps import LISTEN_POINT
-from sloth_ci.api.pages import BEFORE, PAGES, cut, read_part
+from sloth_ci.api.pages import BEFORE, PAGES, Part, read_part
 from sloth_ci.api.server import Server
 from sloth_ci.api.shapes import (
     find_app_id,
@@ -16,9 +17,12 @@ from sloth_ci.api.shapes import (
 from sloth_ci.app import App
 from sloth_ci.builds import BuildStatus
 from sloth_ci.parameters import Answer, ApiAction, Kind, Parameter
+from sloth_ci.store import StoredBuild
 
 BUILD = Parameter("build", "the build's number", kind=Kind.NUMBER, required=True)
 STATUSES = tuple(status.value for status in BuildStatus)
+#: Builds read at a time.
+PIECE = 100
 STORED, CURRENT = "stored", "current"
 
 
@@ -73,17 +77,30 @@ def list_builds(
 ) -> Answer:
     """Builds, the newest first."""
     part = read_part(from_page, to_page, per_page, before)
-    found = server.store.builds(
+    ask = partial(
+        server.store.builds,
         app_id=find_app_id(server, listen_point) if listen_point else None,
         statuses=tuple(BuildStatus(one) for one in status),
         branch=branch,
         since=since,
-        before=before,
-        skip=part.skip,
-        most=part.most + 1,
     )
-    shown, following = cut(found, part.most)
-    return Answer({"builds": [show_build(server, one) for one in shown], "next": following})
+    found = [show_build(server, one) for one in _read(ask, before, part)]
+    following = found[part.most - 1]["id"] if len(found) > part.most else None
+    return Answer({"builds": found[: part.most], "next": following})
+
+
+def _read(
+    ask: Callable[..., list[StoredBuild]], before: int | None, part: Part
+) -> Iterator[StoredBuild]:
+    """That part, and one more, in pieces: params, which no list shows, may be long."""
+    left, skip = part.most + 1, part.skip
+    while left:
+        asked = min(PIECE, left)
+        found = ask(before=before, skip=skip, most=asked)
+        yield from found
+        if len(found) < asked:
+            return
+        before, skip, left = found[-1].id, 0, left - asked
 
 
 def cancel(server: Server, *, build: int, actor: str) -> Answer:

@@ -23,7 +23,7 @@ CONTENT_TYPES = {
     CSV: "text/csv; charset=utf-8",
 }
 #: What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 Row = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ from time import time
 
 from sloth_ci.store.apps import AppVerbs
 from sloth_ci.store.builds import BuildVerbs
-from sloth_ci.store.connections import FileWatch, connect, hold, open_database
+from sloth_ci.store.connections import FileWatch, connect_reader, hold, open_database
 from sloth_ci.store.copies import backup, check, restore
 from sloth_ci.store.figures import FigureVerbs
 from sloth_ci.store.ledger import Ledger
@@ -100,7 +100,7 @@ class Store(AppVerbs, QueueVerbs, BuildVerbs, RecordVerbs, PauseVerbs, NoteVerbs
         except BaseException:
             os.close(self._guard)
             raise
-        self._reader = Reader(partial(connect, self._path))
+        self._reader = Reader(partial(connect_reader, self._path))
         self._watch = FileWatch(self._path, self._guard)
         self._writer = Writer(
             connection,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sloth_ci.api import builds
 from sloth_ci.api.build import Wait
 from sloth_ci.builds import BuildStatus
 from sloth_ci.errors import AppNotFound, BadParam, BuildNotFound
@@ -298,3 +299,28 @@ def test_a_list_has_the_beginning_of_a_monstrous_name(stage: Stage) -> None:
 
     assert (listed["branch"], listed["commit"]) == ("b" * MOST_NAME, "c" * MOST_NAME)
     assert params["branch"] == "b" * 100_000
+
+
+def test_a_long_list_is_read_in_pieces_and_is_whole(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builds, "PIECE", 3)
+    stage.create("echo hi")
+    made = [stage.run() for _build in range(8)][::-1]
+    asked: list[int] = []
+    ask = stage.store.builds
+    monkeypatch.setattr(
+        type(stage.store),
+        "builds",
+        lambda _store, **given: asked.append(given["most"]) or ask(**given),
+    )
+
+    whole = stage.ask("builds", per_page=8)
+    second = stage.ask("builds", per_page=4, from_page=2)
+    first = stage.ask("builds", per_page=7)
+
+    assert [one["id"] for one in whole["builds"]] == made
+    assert [one["id"] for one in second["builds"]] == made[4:]
+    assert [one["id"] for one in first["builds"]] == made[:7]
+    assert (whole["next"], second["next"], first["next"]) == (None, None, made[6])
+    assert max(asked) == 3

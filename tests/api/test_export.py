@@ -121,7 +121,7 @@ def test_the_app_and_the_time_are_chosen(built: Stage) -> None:
     assert len(export(built, kind="history", until=middle)) == 4
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_no_cell_is_a_formula(stage: Stage, begin: str) -> None:
     hostile = f'{begin}cmd|"/c calc"!A1'
     stage.create("echo hi")
