@@ -31,7 +31,9 @@ Bitbucket, and write access to the repository at Bitbucket Server. `api` must be
 (`https://git.example.org/api/v1`), `forgejo` (the same) and `bitbucket_server`
 (`https://git.example.org`), and for a GitLab of your own (`https://git.example.org/api/v4`) or a
 GitHub Enterprise Server (`https://git.example.org/api/v3`). `repository` is `owner/name`; at GitLab
-with all groups, at Bitbucket Server the project's key and the name.
+with all groups, at Bitbucket Server the project's key and the name. Declared at the server without
+it, the token reports on whatever repository an app's push or trigger names: give it the rights for
+those alone.
 
 It is told in the background: what fails is tried twice more, and then the app's log says so. It
 never changes how a build ends.

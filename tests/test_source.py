@@ -215,3 +215,12 @@ def reads(room: ModuleType, text: str) -> bool:
     except room.SourceProblem:
         return False
     return True
+
+
+def test_a_tag_before_a_command_with_a_colon_says_what_to_do(room: ModuleType) -> None:
+    with pytest.raises(room.SourceProblem) as caught:
+        room.read("- !critical echo 'a': b", tags=OURS)
+
+    assert caught.value.problem == (
+        "'!critical' wants a text, not a mapping (quote one that has ': ' in it)"
+    )
