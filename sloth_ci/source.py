@@ -215,7 +215,7 @@ class _Reader:
             yield from self._pairs(source)
 
     def _check_plain(self, node: yaml.Node) -> None:
-        if node.tag in self._tags and isinstance(node, yaml.MappingNode):
+        if node.tag in self._tags:
             sentence = f"'{node.tag}' wants a text, not a mapping (quote one that has ': ' in it)"
             raise SourceProblem(sentence, _place(node))
         if node.tag not in _PLAIN_KINDS:
