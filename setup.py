@@ -64,6 +64,8 @@ TESTS = [
     "types-colorama",
     "sphinx>=8",
     "myst-parser>=4",
+    # Packages are made by the tests of extensions; older ones need `wheel` for that.
+    "setuptools>=70.1",
     "aiosmtpd>=1.4",
     "playwright>=1.49",
     "types-paramiko",
