@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-PATIENCE = 20
+PATIENCE = 45
 
 
 @dataclass(frozen=True)

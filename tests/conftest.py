@@ -18,7 +18,7 @@ from sloth_ci.builds import Build, BuildJournal, Halt, Outcome, OutcomeStatus
 
 LOGIN = ("sloth", "slow-but-steady")
 #: Seconds after which a thing that should have happened won't happen any more.
-PATIENCE = 20
+PATIENCE = 45
 
 # A slow machine is no fault of the code under test.
 settings.register_profile("sloth-ci", deadline=None)

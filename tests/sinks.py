@@ -11,7 +11,7 @@ from threading import Condition, Event, Thread
 from typing import Any
 
 TLS = Path(__file__).parent / "web" / "tls"
-PATIENCE = 20
+PATIENCE = 45
 
 
 @dataclass(frozen=True)

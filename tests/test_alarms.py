@@ -8,7 +8,7 @@ import pytest
 
 from sloth_ci.alarms import Alarms
 
-PATIENCE = 20
+PATIENCE = 45
 
 
 class Clock:

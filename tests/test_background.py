@@ -9,7 +9,7 @@ import pytest
 from sloth_ci import background as room
 from sloth_ci.background import Background
 
-PATIENCE = 20
+PATIENCE = 45
 
 
 @pytest.fixture

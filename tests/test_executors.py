@@ -25,7 +25,7 @@ from sloth_ci.store import Cause, Claimed, Origin, Store
 from sloth_ci.template import compile_template
 
 DONE = Outcome(OutcomeStatus.COMPLETED)
-PATIENCE = 20
+PATIENCE = 45
 
 
 @pytest.fixture

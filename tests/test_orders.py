@@ -22,7 +22,7 @@ from sloth_ci.store import Cause, Store
 from tests.calls import wait_until
 
 WEB = "listen_point: web\nactions: [echo old]\n"
-PATIENCE = 20
+PATIENCE = 45
 
 
 class Stage:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from tests.contract.wire import Headers, Reply, exchange
 
 #: Seconds after which a thing that should have happened won't happen any more.
-PATIENCE = 20
+PATIENCE = 45
 #: Seconds between two looks at it.
 INTERVAL = 0.02
 

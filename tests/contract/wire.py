@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 #: Seconds to wait for a connection, and for each piece of a reply.
-PATIENCE = 20
+PATIENCE = 45
 
 Headers = Iterable[tuple[str, str]]
 

@@ -17,7 +17,7 @@ from sloth_ci.trial import Trial
 from tests.calls import wait_until
 from tests.extensions.test_lives import log
 
-PATIENCE = 20
+PATIENCE = 45
 
 
 def app_config(options: str = "", name: str = "web", more: str = "") -> str:

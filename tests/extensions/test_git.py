@@ -22,7 +22,7 @@ from tests.shell.conftest import Bench, Recorder
 from .gitd import guarded
 from .manuals import options_in, read_options
 
-PATIENCE = 20
+PATIENCE = 45
 _NOBODY = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_SYSTEM": "/dev/null",

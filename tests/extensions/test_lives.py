@@ -20,7 +20,7 @@ extensions:
   first: {module: probe, word: one}
   second: {module: probe, word: two}
 """
-PATIENCE = 20
+PATIENCE = 45
 
 
 def happened(*names: str) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from tests.calls import Api
 from tests.conftest import RunningServer
 
 #: Milliseconds for something to show on the page.
-PATIENCE = 20_000
+PATIENCE = 45_000
 
 expect.set_options(timeout=PATIENCE)
 

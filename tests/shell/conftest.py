@@ -16,7 +16,7 @@ from sloth_ci.records import Stream
 from sloth_ci.shell import ShellRunner, become_subreaper
 from sloth_ci.template import compile_template
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 
 
 class Recorder:
