@@ -108,7 +108,6 @@ class DockerExec(Extension):
     """Starts containers with builds' first actions, and removes them at builds' ends."""
 
     Options = DockerOptions
-    extra = "docker"
     options: DockerOptions
 
     def __init__(self, options: DockerOptions, context: Context, *, grace: float = 5.0) -> None:

@@ -133,7 +133,6 @@ class SshExec(Extension):
     """Opens a session for each action and host, and puts their ends together."""
 
     Options = SshOptions
-    extra = "ssh"
     options: SshOptions
 
     def __init__(self, options: SshOptions, context: Context, *, grace: float = 5.0) -> None:

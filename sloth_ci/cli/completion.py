@@ -73,7 +73,6 @@ def _read(parser: ArgumentParser, names: list[str]) -> Entry:
 
 
 def _write_bash(entries: list[Entry], common: list[Option]) -> str:
-    names = " ".join(name for entry in entries for name in entry.names)
     return f"""\
 # bash completion of sci: eval "$(sci completion bash)"
 _sci() {{
@@ -89,21 +88,7 @@ _sci() {{
             ;;
         esac
     done
-    case "$command $before" in
-{_write_values(entries, common, reply="found={}", files="compopt -o default; return")}
-    *)
-        case $command in
-        '') found={quote(names)} ;;
-{_write_cases(entries, files="compopt -o default")}
-        esac
-        if [[ $word == -* ]]; then
-            case $command in
-{_write_options(entries)}
-            esac
-            found+={quote(" " + " ".join(_forms(common)))}
-        fi
-        ;;
-    esac
+{_write_found(entries, common, files="compopt -o default")}
     COMPREPLY=($(compgen -W "$found" -- "$word"))
 }}
 complete -F _sci sci sloth-ci
@@ -111,7 +96,6 @@ complete -F _sci sci sloth-ci
 
 
 def _write_zsh(entries: list[Entry], common: list[Option]) -> str:
-    names = " ".join(name for entry in entries for name in entry.names)
     return f"""\
 #compdef sci sloth-ci
 # zsh completion of sci: eval "$(sci completion zsh)", after compinit
@@ -127,12 +111,23 @@ _sci() {{
             ;;
         esac
     done
+{_write_found(entries, common, files="_files")}
+    [[ -n $found ]] && compadd -- ${{=found}}
+}}
+compdef _sci sci sloth-ci
+"""
+
+
+def _write_found(entries: list[Entry], common: list[Option], *, files: str) -> str:
+    """Sets `found` to what may stand where the cursor is; alike in bash and zsh, but for files."""
+    names = " ".join(name for entry in entries for name in entry.names)
+    return f"""\
     case "$command $before" in
-{_write_values(entries, common, reply="found={}", files="_files; return")}
+{_write_values(entries, common, reply="found={}", files=f"{files}; return")}
     *)
         case $command in
         '') found={quote(names)} ;;
-{_write_cases(entries, files="_files")}
+{_write_cases(entries, files=files)}
         esac
         if [[ $word == -* ]]; then
             case $command in
@@ -141,11 +136,7 @@ _sci() {{
             found+={quote(" " + " ".join(_forms(common)))}
         fi
         ;;
-    esac
-    [[ -n $found ]] && compadd -- ${{=found}}
-}}
-compdef _sci sci sloth-ci
-"""
+    esac"""
 
 
 def _write_fish(entries: list[Entry], common: list[Option]) -> str:

@@ -157,7 +157,7 @@
       const first = last.element.querySelector(".l");
       if (!last.element.dataset.from && first) last.from = Number(first.id.slice(1));
     }
-    if (!sections.length || sections[0].from) sections.unshift(Object.assign(makeSection(null)));
+    if (!sections.length || sections[0].from) makeSection(null);
     for (const section of sections) section.lines.replaceChildren();
     for (const record of records) sectionOf(record.id).append(record);
   }
@@ -184,6 +184,10 @@
 
   async function describe() {
     const { value } = await Page.call("build", { id: build });
+    drawOutcomes(value);
+  }
+
+  function drawOutcomes(value) {
     state.begun = value.started ?? value.queued;
     for (const outcome of value.outcomes) {
       if (outcome.first_record === null) continue;
@@ -252,8 +256,8 @@
       }
       const height = document.documentElement.scrollHeight;
       for (const [section, lines] of groups) section.prepend(lines);
-      if (scrollY > 0 && CSS.supports("overflow-anchor", "none")) { /* The browser keeps the place. */ }
-      else if (scrollY > 0) scrollBy(0, document.documentElement.scrollHeight - height);
+      // Where the browser does not keep the reader's place by itself.
+      if (scrollY > 0 && !CSS.supports("overflow-anchor", "none")) scrollBy(0, document.documentElement.scrollHeight - height);
       state.earlier = next ? records[0].id : 0;
       if (word) word.textContent = state.earlier ? "Loading earlier lines …" : "";
       if (found.text) search(found.text, false);
@@ -375,19 +379,17 @@
   });
 
   async function begin() {
-    await describe0();
-    if (state.earlier) await loadEarlier();
-    else showTarget();
-  }
-  async function describe0() {
     const { value } = await Page.call("build", { id: build });
-    state.begun = value.started ?? value.queued;
     const shown = state.last ? await fetchRecords({ after: String(Number(log.dataset.first) - 1), per_page: "1000" }) : { records: [] };
     adopt(shown.records);
     if (shown.records.length) state.last = Math.max(state.last, shown.records[shown.records.length - 1].id);
-    await describe();
+    drawOutcomes(value);
+    // Somebody may have typed before there was anything to search.
+    if (found.text) search(found.text, true);
     if (!state.ended) followLive();
     if (follow.checked) scrollSoon();
+    if (state.earlier) await loadEarlier();
+    else showTarget();
   }
   begin().catch((error) => Page.say(error.message, true));
 })();
