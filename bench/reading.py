@@ -18,6 +18,8 @@ APPS = [App(f"spam{number}") for number in range(20)]
 #: Records for each build.
 SHARE = 20
 PER_PAGE = 50
+#: Builds that can be had by number.
+MOST_NUMBERED = 10_000
 PAGE, CURSOR = 25, 3
 
 
@@ -56,16 +58,17 @@ def measure(course: Course) -> Iterator[Finding]:
 def _questions(server: Ours, size: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
     one = {"listen_point": APPS[0].name, "per_page": PER_PAGE}
     last = max(1, size // len(APPS) // PER_PAGE)
-    last_build = max(1, size // SHARE // len(APPS) // PER_PAGE)
+    builds = size // SHARE // len(APPS)
     yield "`logs`, first page", "logs", one | {"level": 1}
     yield "`logs`, last page by number", "logs", one | {"level": 1, "from_page": last}
     yield "`logs`, errors only", "logs", one | {"level": 40}
     yield "`history`, first page", "history", one
-    yield "`history`, last page by number", "history", one | {"from_page": last_build}
+    yield "`history`, last page by number", "history", one | {"from_page": max(1, builds // PER_PAGE)}
     yield "`info` of 20 apps", "info", {}
     if server.knows("builds"):
         yield "`builds`, first page", "builds", one
-        yield "`builds`, last page by number", "builds", one | {"from_page": last_build}
+        last = max(1, min(builds, MOST_NUMBERED) // PER_PAGE)
+        yield "`builds`, last page by number", "builds", one | {"from_page": last}
         middle = server.rows("SELECT max(id) / 2 FROM builds")[0][0]
         yield "`builds` by cursor", "builds", one | {"before": middle}
         middle = server.rows("SELECT max(id) / 2 FROM records")[0][0]

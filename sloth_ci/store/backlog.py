@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +28,8 @@ LIMIT = 6_000_000
 #: What a row weighs beside its message.
 ROW_WEIGHT = 250
 
-#: The columns of `records` in order: app, build, logger, level, stream, timestamp, message.
+#: What a row is inserted into, with its columns in order.
+RECORD = "records (app, build, logger, level, stream, timestamp, message)"
 Row = tuple[Any, ...]
 APP, BUILD, TIMESTAMP, MESSAGE = 0, 1, 5, 6
 
@@ -36,6 +37,24 @@ Change = Callable[[sqlite3.Connection], Any]
 #: A small change that nobody waits for; gets the id of the record that stands behind it.
 Note = Callable[[sqlite3.Connection, int], object]
 Waiting = tuple[Change, "Future[Any]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """A change that is cheaper made together with others of its kind.
+
+    `make_all` takes what each wants, and gives what each gets; an error where that one failed.
+    """
+
+    make_all: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
+    wanted: Any
+
+    def __call__(self, db: sqlite3.Connection) -> Any:
+        """Make it alone."""
+        (got,) = self.make_all(db, (self.wanted,))
+        if isinstance(got, Exception):
+            raise got
+        return got
 
 
 @dataclass(frozen=True, slots=True)

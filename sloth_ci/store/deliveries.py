@@ -2,12 +2,15 @@
 
 import json
 import sqlite3
+from collections.abc import Iterable
+from itertools import chain
 
 from sloth_ci.request import Rule
+from sloth_ci.store.inserting import marks
 from sloth_ci.store.ledger import Kept, Ledger
 from sloth_ci.store.packing import unpack
 from sloth_ci.store.reader import Row
-from sloth_ci.store.rows import Accepted, NewDelivery, StoredDelivery, make_storable
+from sloth_ci.store.rows import Accepted, NewDelivery, StoredDelivery
 from sloth_ci.store.verbs import Verbs
 
 #: How long the same delivery id means the same delivery, in seconds.
@@ -62,9 +65,10 @@ class DeliveryVerbs(Verbs):
             self._ledger.keep(Kept(app_id, delivery, 202, "", row=accepted.delivery))
 
     def _builds_of(self, ids: list[int]) -> dict[int, tuple[int, ...]]:
-        marks = ", ".join("?" * len(ids))
+        if not ids:
+            return {}
         rows = self._reader.rows(
-            f"SELECT delivery, id FROM builds WHERE delivery IN ({marks}) ORDER BY id",  # noqa: S608
+            f"SELECT delivery, id FROM builds WHERE delivery IN {marks(len(ids), 1)} ORDER BY id",  # noqa: S608
             ids,
         )
         found: dict[int, tuple[int, ...]] = {}
@@ -74,41 +78,27 @@ class DeliveryVerbs(Verbs):
 
 
 def find_repeated(
-    db: sqlite3.Connection, app_id: int, delivery: NewDelivery, now: float
-) -> Accepted | None:
-    """What the same delivery led to when it came before; None for a new one, and for a replay."""
-    if delivery.delivery_id is None or delivery.replay_of is not None:
-        return None
-    row = db.execute(
-        "SELECT id, reason FROM deliveries WHERE app = ? AND delivery_id = ? AND received > ?"
-        " AND spare = 0 ORDER BY id LIMIT 1",
-        (app_id, make_storable(delivery.delivery_id), now - SAME_DELIVERY),
-    ).fetchone()
-    if row is None:
-        return None
-    builds = db.execute("SELECT id FROM builds WHERE delivery = ? ORDER BY id", (row[0],))
+    db: sqlite3.Connection, deliveries: Iterable[tuple[int, NewDelivery]], now: float
+) -> dict[tuple[int, str], Accepted]:
+    """What deliveries to apps (by id) led to when they came before; nothing of new ones."""
+    keys = {key for app_id, delivery in deliveries if (key := delivery.key(app_id))}
+    if not keys:
+        return {}
+    rows = db.execute(
+        f"WITH wanted (app, delivery) AS (VALUES {marks(2, len(keys))})"  # noqa: S608
+        " SELECT wanted.app, wanted.delivery, min(deliveries.id), reason"
+        " FROM wanted CROSS JOIN deliveries"
+        " ON deliveries.app = wanted.app AND delivery_id = wanted.delivery"
+        " WHERE received > ? AND spare = 0 GROUP BY wanted.app, wanted.delivery",
+        (*chain.from_iterable(keys), now - SAME_DELIVERY),
+    ).fetchall()
+    return {(app_id, key): _recall(db, row, reason) for app_id, key, row, reason in rows}
+
+
+def _recall(db: sqlite3.Connection, delivery: int, reason: str) -> Accepted:
+    builds = db.execute("SELECT id FROM builds WHERE delivery = ? ORDER BY id", (delivery,))
     ids = tuple(build_id for (build_id,) in builds)
-    return Accepted(ids, row[1], repeated=True, delivery=row[0])
-
-
-def add_delivery(
-    db: sqlite3.Connection, app_id: int, delivery: NewDelivery, now: float
-) -> int | None:
-    """Note an accepted delivery; what was sent with it follows behind."""
-    texts = (delivery.delivery_id, delivery.event, delivery.address, delivery.reason)
-    cursor = db.execute(
-        "INSERT INTO deliveries (app, received, method, replay_of, status,"
-        " delivery_id, event, address, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            app_id,
-            now,
-            delivery.method,
-            delivery.replay_of,
-            200 if delivery.reason else 202,
-            *(None if text is None else make_storable(text) for text in texts),
-        ),
-    )
-    return cursor.lastrowid
+    return Accepted(ids, reason, repeated=True, delivery=delivery)
 
 
 def _delivery(row: Row, builds: tuple[int, ...], body: bytes | None) -> StoredDelivery:

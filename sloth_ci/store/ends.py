@@ -2,12 +2,12 @@
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any
 
 from sloth_ci.builds import OutcomeStatus, Result
 from sloth_ci.records import Logger
+from sloth_ci.store.backlog import RECORD, Row
+from sloth_ci.store.inserting import marks
 from sloth_ci.store.rows import make_storable
-from sloth_ci.store.writer import INSERT_RECORD
 
 #: Tells the time of the change, when it is made.
 Clock = Callable[[], float]
@@ -43,8 +43,8 @@ def add_record(
     db: sqlite3.Connection, app_id: int, build_id: int, level: int, message: str, now: float
 ) -> int | None:
     """Write a record of a build's status; gives its id."""
-    row: tuple[Any, ...] = (app_id, build_id, Logger.BUILD, level, None, now, message)
-    return db.execute(INSERT_RECORD, row).lastrowid
+    row: Row = (app_id, build_id, Logger.BUILD, level, None, now, message)
+    return db.execute(f"INSERT INTO {RECORD} VALUES {marks(len(row), 1)}", row).lastrowid  # noqa: S608
 
 
 def count_waiting(db: sqlite3.Connection, app_id: int, more: int) -> None:

@@ -3,38 +3,15 @@
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from logging import DEBUG
 
 from sloth_ci.builds import BuildStatus, Result
-from sloth_ci.errors import BuildNotFound, QueueFull, Unavailable
-from sloth_ci.store.deliveries import DeliveryVerbs, add_delivery, find_repeated
-from sloth_ci.store.ends import Clock, add_record, count_waiting, end_build
-from sloth_ci.store.rows import Accepted, Cause, Claimed, NewDelivery, make_storable
-
-#: Characters of a branch's and a commit's name that lists have: they hold thousands of builds.
-MOST_NAME = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How many builds may wait: of one app, and of all."""
-
-    app: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class _New:
-    """What builds that are queued together have in common."""
-
-    app_id: int
-    cause: Cause
-    total: int
-    actor: str
-    rerun_of: int | None = None
-    config_id: int | None = None
+from sloth_ci.errors import BuildNotFound, SlothError
+from sloth_ci.store.acceptance import Acceptance, Room, accept_all
+from sloth_ci.store.backlog import Joint
+from sloth_ci.store.deliveries import DeliveryVerbs
+from sloth_ci.store.ends import Clock, count_waiting, end_build
+from sloth_ci.store.rows import Accepted, Cause, Claimed, NewDelivery
 
 
 class QueueVerbs(DeliveryVerbs):
@@ -54,22 +31,18 @@ class QueueVerbs(DeliveryVerbs):
         total: int,
         delivery: NewDelivery | None = None,
         actor: str = "",
+        begin: bool = False,
     ) -> Accepted:
         """Queue a build of `total` actions for each set of params; safe on the disk on return.
 
+        With `begin`, when no build of the app runs, the first one is claimed at once, unless one
+        waits or there is a pause.
         Raises QueueFull, Unavailable or DatabaseUnavailable; then nothing was queued.
         """
-        accepted = self._writer.run_first(
-            partial(
-                _accept,
-                new=_New(app_id, cause, total, actor),
-                listen_point=listen_point,
-                params=params,
-                delivery=delivery,
-                room=self._room,
-                clock=self._writer.moment,
-            )
+        wanted = Acceptance(
+            app_id, listen_point, cause, params, total, actor, delivery, begin=begin
         )
+        accepted: Accepted = self._writer.run_first(Joint(self._accept_all, wanted))
         if delivery and delivery.sent:
             self._keep_sent(app_id, delivery, accepted)
         return accepted
@@ -142,36 +115,17 @@ class QueueVerbs(DeliveryVerbs):
         """Mark what ran when the last server went down as interrupted: (build id, app id) pairs."""
         return self._writer.run(partial(_recover, clock=self._writer.moment))
 
+    def _accept_all(
+        self, db: sqlite3.Connection, wanted: Sequence[Acceptance]
+    ) -> list[Accepted | SlothError]:
+        return accept_all(db, wanted, room=self._room, now=self._writer.moment())
+
     def waiting_apps(self) -> list[int]:
         """The ids of apps with waiting builds, the longest waiting first."""
         rows = self._reader.rows(
             "SELECT app FROM builds WHERE status = 'queued' GROUP BY app ORDER BY min(id)"
         )
         return [app_id for (app_id,) in rows]
-
-
-def _accept(
-    db: sqlite3.Connection,
-    *,
-    new: _New,
-    listen_point: str,
-    params: Sequence[Mapping[str, str]],
-    delivery: NewDelivery | None,
-    room: Room,
-    clock: Clock,
-) -> Accepted:
-    """Queue one build for each set of params, all or none, and note the delivery they came by."""
-    now = clock()
-    row = None
-    if delivery is not None:
-        earlier = find_repeated(db, new.app_id, delivery, now)
-        if earlier is not None:
-            return earlier
-        row = add_delivery(db, new.app_id, delivery, now)
-    _check_queue(db, new.app_id, listen_point, len(params), room)
-    builds = tuple(_queue(db, new, one_build, row, now) for one_build in params)
-    count_waiting(db, new.app_id, len(builds))
-    return Accepted(builds, delivery.reason if delivery else "", delivery=row)
 
 
 def _claim(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> Claimed | None:
@@ -246,57 +200,23 @@ def _rerun(
     if row is None or not _is_kept(db, config_id):
         raise BuildNotFound(id=build_id)
     app_id, params, listen_point = row
-    if room is not None:
-        _check_queue(db, app_id, listen_point, 1, room)
-    new = _New(app_id, Cause.RERUN, total, actor, rerun_of=build_id, config_id=config_id)
-    again = _queue(db, new, json.loads(params), None, now)
-    count_waiting(db, app_id, 1)
-    return again
+    again = Acceptance(
+        app_id,
+        listen_point,
+        Cause.RERUN,
+        (json.loads(params),),
+        total,
+        actor,
+        rerun_of=build_id,
+        config_id=config_id,
+    )
+    (accepted,) = accept_all(db, (again,), room=room, now=now)
+    if isinstance(accepted, SlothError):
+        raise accepted
+    return accepted.builds[0]
 
 
 def _is_kept(db: sqlite3.Connection, config_id: int | None) -> bool:
     if config_id is None:
         return True
     return bool(db.execute("SELECT 1 FROM configs WHERE id = ?", (config_id,)).fetchone())
-
-
-def _queue(
-    db: sqlite3.Connection, new: _New, params: Mapping[str, str], delivery: int | None, now: float
-) -> int:
-    cursor = db.execute(
-        "INSERT INTO builds (app, delivery, cause, status, params, total, queued,"
-        " config, actor, rerun_of, branch, commit_id)"
-        " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            new.app_id,
-            delivery,
-            new.cause,
-            json.dumps(dict(params)),
-            new.total,
-            now,
-            new.config_id,
-            make_storable(new.actor),
-            new.rerun_of,
-            make_storable(params.get("branch", ""))[:MOST_NAME],
-            make_storable(params.get("commit", ""))[:MOST_NAME],
-        ),
-    )
-    build_id = cursor.lastrowid
-    assert build_id is not None
-    sentence = BuildStatus.QUEUED.describe(completed=0, total=new.total)
-    record = add_record(db, new.app_id, build_id, DEBUG, sentence, now)
-    db.execute("UPDATE builds SET queued_record = ? WHERE id = ?", (record, build_id))
-    return build_id
-
-
-def _check_queue(
-    db: sqlite3.Connection, app_id: int, listen_point: str, more: int, room: Room
-) -> None:
-    if not more:
-        return
-    waiting = db.execute("SELECT waiting FROM apps WHERE id = ?", (app_id,)).fetchone()[0]
-    if waiting + more > room.app:
-        raise QueueFull(listen_point=listen_point, limit=room.app)
-    waiting = db.execute("SELECT waiting FROM queue").fetchone()[0]
-    if waiting + more > room.total:
-        raise Unavailable(reason=f"{waiting} builds wait over all apps")

@@ -77,6 +77,12 @@ class NewDelivery:
     replay_of: int | None = None
     sent: Sent | None = None
 
+    def key(self, app_id: int) -> tuple[int, str] | None:
+        """What another delivery to the app shares that is the same; None when none ever is."""
+        if self.delivery_id is None or self.replay_of is not None:
+            return None
+        return app_id, make_storable(self.delivery_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -88,6 +94,8 @@ class Accepted:
     repeated: bool = False
     #: The delivery's number here, of the first one when it came again.
     delivery: int | None = None
+    #: The first of the builds, where it is to be run at once.
+    claimed: "Claimed | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,27 @@ rows wait, as many as memory bears.
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from itertools import chain
 from threading import Lock, Thread
 from time import time
 from typing import Any, TypeVar, cast
 
 from sloth_ci.errors import DatabaseUnavailable
-from sloth_ci.store.backlog import TIMESTAMP, Backlog, Change, Group, Note, Row
+from sloth_ci.store.backlog import (
+    RECORD,
+    TIMESTAMP,
+    Backlog,
+    Change,
+    Group,
+    Joint,
+    Note,
+    Row,
+    Waiting,
+)
 from sloth_ci.store.connections import FileWatch
+from sloth_ci.store.inserting import insert_rows
 
 LOG = logging.getLogger("sloth_ci.store")
 
@@ -28,13 +38,6 @@ LOCK_WAIT = 1.0
 SAME_BLINK = 1.0
 
 Result = TypeVar("Result")
-INSERT_RECORD = (
-    "INSERT INTO records (app, build, logger, level, stream, timestamp, message)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-#: Rows inserted by one statement: for each statement the interpreter's lock changes hands.
-_TOGETHER = 100
-_INSERT_TOGETHER = INSERT_RECORD + ", (?, ?, ?, ?, ?, ?, ?)" * (_TOGETHER - 1)
 #: Errors that come of what is written, and not of where it is written to.
 _FAULTS = (
     sqlite3.DataError,
@@ -159,19 +162,22 @@ class Writer:
 
     def _make_all(self, group: Group) -> list[tuple["Future[Any]", Any]]:
         done: list[tuple[Future[Any], Any]] = []
-        self._insert(self._settle_rows(group.rows))
+        insert_rows(self._connection, RECORD, self._settle_rows(group.rows))
         if group.notes:
             self._make_notes(group)
+        joint: dict[object, list[tuple[Joint, Future[Any]]]] = {}
+        alone: list[Waiting] = []
         for change, outcome in group.changes:
+            if isinstance(change, Joint):
+                joint.setdefault(change.make_all, []).append((change, outcome))
+            else:
+                alone.append((change, outcome))
+        # Nobody was answered yet, so who comes first is free.
+        for members in joint.values():
+            self._make_jointly(members, done)
+        for change, outcome in alone:
             self._make(change, outcome, done)
         return done
-
-    def _insert(self, rows: list[Row]) -> None:
-        rest = len(rows) % _TOGETHER
-        for first in range(0, len(rows) - rest, _TOGETHER):
-            together = chain.from_iterable(rows[first : first + _TOGETHER])
-            self._connection.execute(_INSERT_TOGETHER, tuple(together))
-        self._connection.executemany(INSERT_RECORD, rows[len(rows) - rest :])
 
     def _make_notes(self, group: Group) -> None:
         # One connection inserts them, so the group's rows have one id after another.
@@ -185,6 +191,29 @@ class Writer:
                     raise
                 # Given back it would fail again, for ever, and everything else with it.
                 _tell("What was to be noted of a build can't be written: %r", error)
+
+    def _make_jointly(
+        self, members: Sequence[tuple[Joint, "Future[Any]"]], done: list[tuple["Future[Any]", Any]]
+    ) -> None:
+        self._connection.execute("SAVEPOINT change")
+        try:
+            make_all = members[0][0].make_all
+            results = make_all(self._connection, [change.wanted for change, _outcome in members])
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and not isinstance(error, _FAULTS):
+                raise
+            self._connection.execute("ROLLBACK TO change")
+            results = ()
+        self._connection.execute("RELEASE change")
+        for (_change, outcome), result in zip(members, results, strict=False):
+            if isinstance(result, Exception):
+                outcome.set_exception(result)
+            else:
+                done.append((outcome, result))
+        if not results:
+            # One of them is at fault; alone, it is the only one to hear of it.
+            for change, outcome in members:
+                self._make(change, outcome, done)
 
     def _make(
         self, change: Change, outcome: "Future[Any]", done: list[tuple["Future[Any]", Any]]

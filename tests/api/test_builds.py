@@ -10,7 +10,7 @@ from sloth_ci.api.build import Wait
 from sloth_ci.builds import BuildStatus
 from sloth_ci.errors import AppNotFound, BadParam, BuildNotFound
 from sloth_ci.store import Cause
-from sloth_ci.store.queue import MOST_NAME
+from sloth_ci.store.acceptance import MOST_NAME
 from tests.api.conftest import Stage
 
 

@@ -1,0 +1,26 @@
+"""Rows go in many at a time: for each statement the interpreter's lock changes hands."""
+
+import sqlite3
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+#: Rows that one statement inserts, at most; below the last of these, as many as there are.
+_SIZES = (100, 8)
+
+
+def insert_rows(db: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows, in order, into what `into` names: a table and its columns."""
+    first = 0
+    while left := len(rows) - first:
+        size = next((size for size in _SIZES if left >= size), left)
+        values = tuple(chain.from_iterable(rows[first : first + size]))
+        db.execute(f"INSERT INTO {into} VALUES {marks(len(rows[0]), size)}", values)  # noqa: S608
+        first += size
+
+
+@lru_cache(maxsize=256)
+def marks(width: int, size: int) -> str:
+    """So many rows of so many placeholders."""
+    return ", ".join([f"({', '.join('?' * width)})"] * size)
