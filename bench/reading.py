@@ -63,7 +63,11 @@ def _questions(server: Ours, size: int) -> Iterator[tuple[str, str, dict[str, An
     yield "`logs`, last page by number", "logs", one | {"level": 1, "from_page": last}
     yield "`logs`, errors only", "logs", one | {"level": 40}
     yield "`history`, first page", "history", one
-    yield "`history`, last page by number", "history", one | {"from_page": max(1, builds // PER_PAGE)}
+    yield (
+        "`history`, last page by number",
+        "history",
+        one | {"from_page": max(1, builds // PER_PAGE)},
+    )
     yield "`info` of 20 apps", "info", {}
     if server.knows("builds"):
         yield "`builds`, first page", "builds", one
