@@ -14,7 +14,7 @@ from sloth_ci.extension.making import NO_EXTENSIONS, Extensions
 from sloth_ci.hooks import AppEvent
 from sloth_ci.journal import Journal
 from sloth_ci.masking import Mask
-from sloth_ci.store import Accepted, Cause, Claimed, NewDelivery, Store
+from sloth_ci.store import Acceptance, Accepted, Cause, Claimed, NewDelivery, Pending, Store
 from sloth_ci.template import TemplateRefused, check_value
 from sloth_ci.validators import Validator
 
@@ -116,7 +116,7 @@ class App(Receiver):
 
         Raises BadParam, or what `Store.accept` raises.
         """
-        return self._accept(Cause.TRIGGER, (params,), actor=actor).builds[0]
+        return self._accepting(Cause.TRIGGER, (params,), actor=actor).result().builds[0]
 
     def preview(self, params: Mapping[str, str]) -> Preview:
         """What a build with these params would run, as its log would show it.
@@ -188,25 +188,29 @@ class App(Receiver):
     def _mask_params(self, params: Mapping[str, str]) -> Mapping[str, str]:
         return {name: self.mask(value) for name, value in params.items()}
 
-    def _accept(
+    def _accepting(
         self,
         cause: Cause,
         params: tuple[Mapping[str, str], ...],
         delivery: NewDelivery | None = None,
         *,
         actor: str,
-    ) -> Accepted:
+    ) -> Pending[Accepted]:
         for one_build in params:
             _check_params(one_build)
-        accepted = self._store.accept(
+        wanted = Acceptance(
             app_id=self.id,
             listen_point=self.listen_point,
             cause=cause,
             params=params,
             total=len(self.config.actions),
-            delivery=delivery,
             actor=actor,
+            delivery=delivery,
         )
+        return self._store.accepting(wanted).then(self._see_to)
+
+    def _see_to(self, accepted: Accepted) -> Accepted:
+        """Let what was accepted be told of and run."""
         if accepted.builds and not accepted.repeated:
             if self.hooks:
                 for build_id in accepted.builds:

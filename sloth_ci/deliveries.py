@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sloth_ci.config import AppConfig
 from sloth_ci.errors import DeliveryNotFound, DeliveryNotReplayable, NoProvider, SlothError
@@ -10,7 +11,7 @@ from sloth_ci.hooks import DeliveryEvent, DeliveryVerdict, Hooks, Specs
 from sloth_ci.journal import SERVER_LOG, Journal
 from sloth_ci.masking import Mask
 from sloth_ci.request import Request, Rule
-from sloth_ci.store import Accepted, Cause, NewDelivery, Sent, Store, StoredDelivery
+from sloth_ci.store import Accepted, Cause, NewDelivery, Pending, Sent, Store, StoredDelivery
 from sloth_ci.validators import SIGNATURE, Validator, Verdict
 from sloth_ci.validators.headers import choose_headers
 from sloth_ci.validators.rules import note, noting
@@ -50,15 +51,23 @@ class Receiver(ABC):
         """What keeps the app's secrets out of its log."""
 
     @abstractmethod
-    def _accept(
+    def _accepting(
         self,
         cause: Cause,
         params: tuple[Mapping[str, str], ...],
         delivery: NewDelivery | None = None,
         *,
         actor: str,
-    ) -> Accepted:
+    ) -> Pending[Accepted]:
         """Queue a build for each set of params."""
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether a delivery is judged and answered without waiting for anything but the store.
+
+        Our own validators wait for nothing; what others do, and what extensions do, nobody knows.
+        """
+        return not self.hooks and type(self._validator).__module__.startswith("sloth_ci.")
 
     def receive(self, request: Request) -> Accepted:
         """Take a provider's delivery: check it and queue its builds.
@@ -66,16 +75,24 @@ class Receiver(ABC):
         Raises what the validator raises, NoProvider, or what `Store.accept` raises; then no build
         was queued.
         """
+        return self.receiving(request).result()
+
+    def receiving(self, request: Request) -> Pending[Accepted]:
+        """Do what `receive` does, and don't wait for the builds to be queued.
+
+        Raises what the validator raises, NoProvider or DatabaseUnavailable.
+        """
         rules: list[Rule] = []
         try:
             validator = self._need_validator()
             verdict = _decide(validator, validator.validate, request, rules)
             delivery = self._describe(request, rules, verdict)
             actor = f"{self._provider} {request.address}"
-            return self._accept_delivery(delivery, verdict, actor=actor)
+            pending = self._accept_delivery(delivery, verdict, actor=actor)
         except SlothError as error:
             self.refuse(request, error, rules)
             raise
+        return pending.otherwise(lambda error: self.refuse(request, error, rules))
 
     def refuse(self, request: Request, error: SlothError, rules: Sequence[Rule] = ()) -> None:
         """Write down that a delivery was not taken, and what is to be seen of it."""
@@ -107,7 +124,7 @@ class Receiver(ABC):
             raise DeliveryNotReplayable(id=delivery_id, reason="it was not proved when it came")
         verdict = _decide(validator, validator.review, request, rules)
         delivery = replace(self._describe(request, rules, verdict), replay_of=delivery_id)
-        return self._accept_delivery(delivery, verdict, actor=actor)
+        return self._accept_delivery(delivery, verdict, actor=actor).result()
 
     @property
     def _provider(self) -> str:
@@ -144,9 +161,13 @@ class Receiver(ABC):
             sent=Sent(headers, request.body, tuple(rules), self._mask_late),
         )
 
-    def _accept_delivery(self, delivery: NewDelivery, verdict: Verdict, *, actor: str) -> Accepted:
-        accepted = self._accept(Cause.PUSH, verdict.params, delivery, actor=actor)
-        address = delivery.address
+    def _accept_delivery(
+        self, delivery: NewDelivery, verdict: Verdict, *, actor: str
+    ) -> Pending[Accepted]:
+        pending = self._accepting(Cause.PUSH, verdict.params, delivery, actor=actor)
+        return pending.then(partial(self._note_accepted, delivery.address))
+
+    def _note_accepted(self, address: str, accepted: Accepted) -> Accepted:
         if accepted.builds and not accepted.repeated:
             self._journal.delivery_accepted(self.id, address=address, builds=len(accepted.builds))
         elif not accepted.builds:

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from time import time
 
-from sloth_ci.store.acceptance import Room
+from sloth_ci.store.acceptance import Acceptance, Room
 from sloth_ci.store.apps import AppVerbs
 from sloth_ci.store.builds import BuildVerbs
 from sloth_ci.store.connections import FileWatch, connect_reader, hold, open_database
@@ -23,6 +23,7 @@ from sloth_ci.store.ledger import Ledger
 from sloth_ci.store.notes import NoteVerbs
 from sloth_ci.store.outbox import Outbox
 from sloth_ci.store.pauses import PauseVerbs
+from sloth_ci.store.pending import Pending
 from sloth_ci.store.queue import QueueVerbs
 from sloth_ci.store.reader import Reader
 from sloth_ci.store.records import RecordVerbs
@@ -50,6 +51,7 @@ from sloth_ci.store.rows import (
 from sloth_ci.store.writer import Writer
 
 __all__ = [
+    "Acceptance",
     "Accepted",
     "ActionFigure",
     "BuildFigure",
@@ -59,6 +61,7 @@ __all__ = [
     "NewDelivery",
     "Origin",
     "Pause",
+    "Pending",
     "Queue",
     "RecordPage",
     "Sent",

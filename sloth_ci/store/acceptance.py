@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from logging import DEBUG
 
@@ -23,6 +23,16 @@ _DELIVERY = (
 _BUILD = (
     "builds (id, app, delivery, cause, status, params, total, queued, started, config, actor,"
     " rerun_of, branch, commit_id, queued_record, first_record)"
+)
+#: What is known of apps, and, the same in each row, of all of them.
+_STATE = (
+    "SELECT apps.id, apps.waiting, apps.paused IS NOT NULL, config_id, coalesce(hash, ''),"
+    " (SELECT coalesce(max(id), 0) FROM deliveries),"
+    " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'builds'), 0),"
+    " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0),"
+    " (SELECT waiting FROM queue), (SELECT paused FROM server) IS NOT NULL"
+    " FROM apps LEFT JOIN configs ON configs.id = config_id"
+    " WHERE apps.id IN (SELECT value FROM json_each(?))"
 )
 
 
@@ -87,17 +97,14 @@ class _Batch:
         self._room, self._now = room, now
         delivered = [(one.app_id, one.delivery) for one in wanted if one.delivery]
         self._repeated = find_repeated(db, delivered, now) if delivered else {}
-        self._queues = _look_up(db, {one.app_id for one in wanted})
+        app_ids = json.dumps(list({one.app_id for one in wanted}))
+        rows = db.execute(_STATE, (app_ids,)).fetchall()
+        self._queues = {app_id: _Queue(*found[:4]) for app_id, *found in rows}
         # The writer is the only one that gives ids.
         self._delivery: int
         self._build: int
         self._record: int
-        self._delivery, self._build, self._record, self._waiting, self._is_paused = db.execute(
-            "SELECT (SELECT coalesce(max(id), 0) FROM deliveries),"
-            " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'builds'), 0),"
-            " coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0),"
-            " waiting, (SELECT paused FROM server) IS NOT NULL FROM queue"
-        ).fetchone()
+        self._delivery, self._build, self._record, self._waiting, self._is_paused = rows[0][5:]
         self._deliveries: list[tuple[object, ...]] = []
         self._builds: list[tuple[object, ...]] = []
         self._records: list[tuple[object, ...]] = []
@@ -204,13 +211,3 @@ class _Batch:
 
     def _is_held(self, queue: _Queue) -> bool:
         return queue.is_paused or self._is_paused
-
-
-def _look_up(db: sqlite3.Connection, app_ids: Iterable[int]) -> dict[int, _Queue]:
-    rows = db.execute(
-        "SELECT apps.id, waiting, paused IS NOT NULL, config_id, coalesce(hash, '')"
-        " FROM apps LEFT JOIN configs ON configs.id = config_id"
-        " WHERE apps.id IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(app_ids)),),
-    )
-    return {app_id: _Queue(*rest) for app_id, *rest in rows}

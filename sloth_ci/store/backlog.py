@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from logging import WARNING
 from threading import Condition
 from time import monotonic
@@ -36,17 +36,26 @@ APP, BUILD, TIMESTAMP, MESSAGE = 0, 1, 5, 6
 Change = Callable[[sqlite3.Connection], Any]
 #: A small change that nobody waits for; gets the id of the record that stands behind it.
 Note = Callable[[sqlite3.Connection, int], object]
-Waiting = tuple[Change, "Future[Any]"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiting:
+    """A change, and somebody who waits for what it gives, until a moment of the monotonic clock."""
+
+    change: Change
+    until: float
+    outcome: "Future[Any]" = field(default_factory=Future)
+
+
+#: Takes what each of many wants, and gives what each gets; an error where that one failed.
+MakeAll = Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Joint:
-    """A change that is cheaper made together with others of its kind.
+    """A change that is cheaper made together with others of its kind."""
 
-    `make_all` takes what each wants, and gives what each gets; an error where that one failed.
-    """
-
-    make_all: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
+    make_all: MakeAll
     wanted: Any
 
     def __call__(self, db: sqlite3.Connection) -> Any:
@@ -96,16 +105,27 @@ class Backlog:
         """
         with self._changed:
             waiting = self._line_up(change, behind=self._taken + len(self._rows))
-        return self._await(waiting)
+        return self.settle(waiting)
 
-    def hurry(self, change: Change) -> Any:
-        """What the change gives, once it was written, be it before rows that wait.
+    def hurry(self, change: Change) -> Waiting:
+        """Let the change be written, be it before rows that wait; `settle` tells what it gives.
 
-        Raises what `wait_for` raises.
+        Raises DatabaseUnavailable.
         """
         with self._changed:
-            waiting = self._line_up(change, behind=0)
-        return self._await(waiting)
+            return self._line_up(change, behind=0)
+
+    def settle(self, waiting: Waiting) -> Any:
+        """What the change gives, once it was written.
+
+        Raises what it raises; DatabaseUnavailable when its turn does not come in time.
+        """
+        outcome = waiting.outcome
+        with suppress(TimeoutError):
+            outcome.exception(max(0.0, waiting.until - monotonic()))
+        if not outcome.done():
+            self._withdraw(waiting)
+        return outcome.result()
 
     def append(self, row: Row) -> None:
         """Add a row; where too many wait, wait too, and lose it when that does not help."""
@@ -207,18 +227,10 @@ class Backlog:
     def _line_up(self, change: Change, *, behind: int) -> Waiting:
         if self._end is not None:
             raise DatabaseUnavailable(reason="it is closed")
-        waiting: Waiting = (change, Future())
+        waiting = Waiting(change, monotonic() + PATIENCE)
         self._changes.append((behind, waiting))
         self._changed.notify_all()
         return waiting
-
-    def _await(self, waiting: Waiting) -> Any:
-        outcome = waiting[1]
-        with suppress(TimeoutError):
-            outcome.exception(PATIENCE)
-        if not outcome.done():
-            self._withdraw(waiting)
-        return outcome.result()
 
     def _take_rows(self, moment: float) -> list[Row]:
         rows = self._rows[:MOST_ROWS]
@@ -233,12 +245,13 @@ class Backlog:
         return rows
 
     def _drop(self, taken: list[Waiting]) -> None:
-        outcomes = {outcome for _change, outcome in taken}
-        self._changes = [one for one in self._changes if one[1][1] not in outcomes]
+        if taken:
+            gone = set(taken)
+            self._changes = [one for one in self._changes if one[1] not in gone]
 
     def _withdraw(self, waiting: Waiting) -> None:
         with self._changed:
-            if waiting[1].cancel():
+            if waiting.outcome.cancel():
                 self._drop([waiting])
                 raise DatabaseUnavailable(reason=self._trouble or "it is busy")
 
@@ -269,7 +282,7 @@ class Backlog:
 
 
 def _begin(taken: Iterable[Waiting]) -> list[Waiting]:
-    return [one for one in taken if one[1].set_running_or_notify_cancel()]
+    return [one for one in taken if one.outcome.set_running_or_notify_cancel()]
 
 
 def _tell_loss(app_id: int, build_id: int | None, count: int, moment: float) -> Row:

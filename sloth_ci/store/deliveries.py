@@ -58,11 +58,14 @@ class DeliveryVerbs(Verbs):
         """
         self._ledger.keep(Kept(app_id, delivery, status, code))
 
-    def _keep_sent(self, app_id: int, delivery: NewDelivery, accepted: Accepted) -> None:
+    def _keep_sent(self, app_id: int, delivery: NewDelivery | None, accepted: Accepted) -> Accepted:
+        if delivery is None or delivery.sent is None:
+            return accepted
         if accepted.repeated:
             self.note_delivery(app_id, delivery, status=200, code="")
         else:
             self._ledger.keep(Kept(app_id, delivery, 202, "", row=accepted.delivery))
+        return accepted
 
     def _builds_of(self, ids: list[int]) -> dict[int, tuple[int, ...]]:
         if not ids:

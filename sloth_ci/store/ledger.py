@@ -31,7 +31,7 @@ MAX_BODY = 1_000_000
 MAX_SPARE_BODY = 64_000
 
 #: What may wait: accepted ones, in bytes; others, in number of one app and of all.
-_WAITING_BYTES = 32_000_000
+_WAITING_BYTES = 16_000_000
 _WAITING_OF_APP = 20
 _WAITING = 200
 #: How long an entry waits for company, in seconds, and how much is written at once.

@@ -11,6 +11,7 @@ from sloth_ci.store.acceptance import Acceptance, Room, accept_all
 from sloth_ci.store.backlog import Joint
 from sloth_ci.store.deliveries import DeliveryVerbs
 from sloth_ci.store.ends import Clock, count_waiting, end_build
+from sloth_ci.store.pending import Pending
 from sloth_ci.store.rows import Accepted, Cause, Claimed, NewDelivery
 
 
@@ -42,10 +43,15 @@ class QueueVerbs(DeliveryVerbs):
         wanted = Acceptance(
             app_id, listen_point, cause, params, total, actor, delivery, begin=begin
         )
-        accepted: Accepted = self._writer.run_first(Joint(self._accept_all, wanted))
-        if delivery and delivery.sent:
-            self._keep_sent(app_id, delivery, accepted)
-        return accepted
+        return self.accepting(wanted).result()
+
+    def accepting(self, wanted: Acceptance) -> Pending[Accepted]:
+        """Do what `accept` does, and don't wait for it.
+
+        Raises DatabaseUnavailable; whoever asks for the result hears of the rest.
+        """
+        pending = self._writer.start(Joint(self._accept_all, wanted))
+        return pending.then(partial(self._keep_sent, wanted.app_id, wanted.delivery))
 
     def claim(self, app_id: int) -> Claimed | None:
         """Take the app's oldest waiting build and mark it running.
@@ -54,19 +60,32 @@ class QueueVerbs(DeliveryVerbs):
         """
         return self._writer.run_first(partial(_claim, app_id=app_id, clock=self._writer.moment))
 
-    def finish(self, *, app_id: int, build_id: int, result: Result, total: int) -> None:
-        """Give a running build its final status, behind all its records."""
-        self._writer.run(
+    def finish(
+        self,
+        *,
+        app_id: int,
+        build_id: int,
+        result: Result,
+        total: int,
+        then_claim: int | None = None,
+    ) -> Claimed | None:
+        """Give a running build its final status, behind all its records.
+
+        Then, in the same commit, take the oldest waiting build of that app, as `claim` does.
+        """
+        claimed = self._writer.run(
             partial(
                 _finish,
                 app_id=app_id,
                 build_id=build_id,
                 result=result,
                 total=total,
+                then_claim=then_claim,
                 clock=self._writer.moment,
             )
         )
         self._note_growth(app_id)
+        return claimed
 
     def cancel(self, build_id: int, *, reason: str) -> BuildStatus:
         """Cancel a build that waits; gives the status that the build had until now.
@@ -151,10 +170,18 @@ def _claim(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> Claimed | No
 
 
 def _finish(
-    db: sqlite3.Connection, *, app_id: int, build_id: int, result: Result, total: int, clock: Clock
-) -> None:
+    db: sqlite3.Connection,
+    *,
+    app_id: int,
+    build_id: int,
+    result: Result,
+    total: int,
+    then_claim: int | None,
+    clock: Clock,
+) -> Claimed | None:
     now = clock()
     end_build(db, app_id, build_id, result, total, now)
+    return None if then_claim is None else _claim(db, app_id=then_claim, clock=clock)
 
 
 def _cancel(db: sqlite3.Connection, *, build_id: int, reason: str, clock: Clock) -> BuildStatus:

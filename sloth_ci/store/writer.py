@@ -8,9 +8,10 @@ rows wait, as many as memory bears.
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from threading import Lock, Thread
 from time import time
 from typing import Any, TypeVar, cast
@@ -23,12 +24,14 @@ from sloth_ci.store.backlog import (
     Change,
     Group,
     Joint,
+    MakeAll,
     Note,
     Row,
     Waiting,
 )
 from sloth_ci.store.connections import FileWatch
 from sloth_ci.store.inserting import insert_rows
+from sloth_ci.store.pending import Pending
 
 LOG = logging.getLogger("sloth_ci.store")
 
@@ -38,6 +41,8 @@ LOCK_WAIT = 1.0
 SAME_BLINK = 1.0
 
 Result = TypeVar("Result")
+#: Those who are told what their changes gave, once it is safe.
+Done = list[tuple["Future[Any]", Any]]
 #: Errors that come of what is written, and not of where it is written to.
 _FAULTS = (
     sqlite3.DataError,
@@ -84,7 +89,15 @@ class Writer:
 
     def run_first(self, change: Callable[[sqlite3.Connection], Result]) -> Result:
         """Make a change as `run` does, but before the rows that wait: nothing depends on them."""
-        return cast(Result, self._backlog.hurry(change))
+        return self.start(change).result()
+
+    def start(self, change: Callable[[sqlite3.Connection], Result]) -> Pending[Result]:
+        """Make a change as `run_first` does, and don't wait for it.
+
+        Raises DatabaseUnavailable.
+        """
+        waiting = self._backlog.hurry(change)
+        return Pending(waiting, partial(self._backlog.settle, waiting))
 
     def append(self, row: Row) -> None:
         """Write a row of `records` soon.
@@ -160,23 +173,23 @@ class Writer:
         # A change that came since the lock was asked for waits until a commit is synced.
         return self._backlog.take(self._clock(), limit=None if self._is_synced else 0)
 
-    def _make_all(self, group: Group) -> list[tuple["Future[Any]", Any]]:
-        done: list[tuple[Future[Any], Any]] = []
+    def _make_all(self, group: Group) -> Done:
+        done: Done = []
         insert_rows(self._connection, RECORD, self._settle_rows(group.rows))
         if group.notes:
             self._make_notes(group)
-        joint: dict[object, list[tuple[Joint, Future[Any]]]] = {}
+        joint: dict[MakeAll, list[Waiting]] = {}
         alone: list[Waiting] = []
-        for change, outcome in group.changes:
-            if isinstance(change, Joint):
-                joint.setdefault(change.make_all, []).append((change, outcome))
+        for waiting in group.changes:
+            if isinstance(waiting.change, Joint):
+                joint.setdefault(waiting.change.make_all, []).append(waiting)
             else:
-                alone.append((change, outcome))
+                alone.append(waiting)
         # Nobody was answered yet, so who comes first is free.
-        for members in joint.values():
-            self._make_jointly(members, done)
-        for change, outcome in alone:
-            self._make(change, outcome, done)
+        for make_all, members in joint.items():
+            self._make_jointly(make_all, members, done)
+        for waiting in alone:
+            self._make(waiting, done)
         return done
 
     def _make_notes(self, group: Group) -> None:
@@ -187,46 +200,48 @@ class Writer:
             try:
                 note(self._connection, first + place)
             except Exception as error:
-                if isinstance(error, sqlite3.Error) and not isinstance(error, _FAULTS):
+                if _is_trouble(error):
                     raise
                 # Given back it would fail again, for ever, and everything else with it.
                 _tell("What was to be noted of a build can't be written: %r", error)
 
-    def _make_jointly(
-        self, members: Sequence[tuple[Joint, "Future[Any]"]], done: list[tuple["Future[Any]", Any]]
-    ) -> None:
-        self._connection.execute("SAVEPOINT change")
+    def _make_jointly(self, make_all: MakeAll, members: list[Waiting], done: Done) -> None:
+        wanted = [cast(Joint, waiting.change).wanted for waiting in members]
         try:
-            make_all = members[0][0].make_all
-            results = make_all(self._connection, [change.wanted for change, _outcome in members])
+            results = self._try(lambda db: make_all(db, wanted))
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and not isinstance(error, _FAULTS):
+            if _is_trouble(error):
                 raise
-            self._connection.execute("ROLLBACK TO change")
-            results = ()
-        self._connection.execute("RELEASE change")
-        for (_change, outcome), result in zip(members, results, strict=False):
-            if isinstance(result, Exception):
-                outcome.set_exception(result)
-            else:
-                done.append((outcome, result))
-        if not results:
             # One of them is at fault; alone, it is the only one to hear of it.
-            for change, outcome in members:
-                self._make(change, outcome, done)
+            for waiting in members:
+                self._make(waiting, done)
+            return
+        for waiting, result in zip(members, results, strict=True):
+            if isinstance(result, Exception):
+                waiting.outcome.set_exception(result)
+            else:
+                done.append((waiting.outcome, result))
 
-    def _make(
-        self, change: Change, outcome: "Future[Any]", done: list[tuple["Future[Any]", Any]]
-    ) -> None:
+    def _make(self, waiting: Waiting, done: Done) -> None:
+        try:
+            done.append((waiting.outcome, self._try(waiting.change)))
+        except Exception as error:
+            if _is_trouble(error):
+                raise
+            waiting.outcome.set_exception(error)
+
+    def _try(self, change: Change) -> Any:
+        """Make a change, or nothing of it."""
         self._connection.execute("SAVEPOINT change")
         try:
-            done.append((outcome, change(self._connection)))
+            given = change(self._connection)
         except Exception as error:
-            if isinstance(error, sqlite3.Error) and not isinstance(error, _FAULTS):
-                raise
-            self._connection.execute("ROLLBACK TO change")
-            outcome.set_exception(error)
+            if not _is_trouble(error):
+                self._connection.execute("ROLLBACK TO change")
+                self._connection.execute("RELEASE change")
+            raise
         self._connection.execute("RELEASE change")
+        return given
 
     def _note_success(self) -> None:
         self._backlog.note_success()
@@ -256,9 +271,9 @@ class Writer:
             refused = []  # who waits has patience, and the lock may be gone soon
         else:
             refused = self._backlog.refuse()
-        for _change, outcome in refused:
-            if not outcome.done():
-                outcome.set_exception(DatabaseUnavailable(reason=reason))
+        for waiting in refused:
+            if not waiting.outcome.done():
+                waiting.outcome.set_exception(DatabaseUnavailable(reason=reason))
         if reason != self._trouble:
             self._trouble = reason
             _tell("The database can't be written: %s", reason)
@@ -328,6 +343,11 @@ def _tell(message: str, *values: object) -> None:
     """Say it in the error log; that one may have no disk either, and must not end the thread."""
     with suppress(OSError):
         LOG.error(message, *values)
+
+
+def _is_trouble(error: Exception) -> bool:
+    """Whether the database itself has failed, and not the change that was made."""
+    return isinstance(error, sqlite3.Error) and not isinstance(error, _FAULTS)
 
 
 def _describe(error: Exception) -> str:

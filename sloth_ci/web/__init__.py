@@ -4,7 +4,7 @@ Each listen point is a plain WSGI callable grafted on CherryPy's tree: the tree 
 path, and nothing else of the framework stands between a push and its verdict.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from cherrypy._cptree import Tree
@@ -15,7 +15,7 @@ from sloth_ci.bed import Bed
 from sloth_ci.config import ServerConfig
 from sloth_ci.errors import MethodRefused, SlothError
 from sloth_ci.request import Reply, Request
-from sloth_ci.store import Accepted
+from sloth_ci.store import Accepted, Pending
 from sloth_ci.web.browser import Browser
 from sloth_ci.web.login import LoginCheck
 from sloth_ci.web.origin import check_host, check_origin, own_hosts
@@ -113,16 +113,33 @@ class AppEndpoint:
         path = environ.get("PATH_INFO", "")
         if path not in ("", "/"):
             return show_page(self._app.extensions, path, request, self._login)
+        limit = self._config.max_delivery
+        return self._deliver(request, lambda: read_body(environ, limit=limit)).result()
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether it waits for nothing but the store."""
+        return self._app.is_prompt
+
+    def take(self, request: Request, body: bytes) -> Pending[Reply]:
+        """Judge a delivery, and have its builds queued.
+
+        Raises SlothError.
+        """
+        check_host(request, self._hosts)
+        return self._deliver(request, lambda: body)
+
+    def _deliver(self, request: Request, read: Callable[[], bytes]) -> Pending[Reply]:
         self._bed.check_taking()
         try:
             # No provider is a browser; without this, any page could push to an app on this machine
             # that takes unsigned deliveries.
             check_origin(request, "deliver")
-            body = read_body(environ, limit=self._config.max_delivery)
+            body = read()
         except SlothError as error:
             self._app.refuse(request, error)
             raise
-        return _tell(self._app.receive(replace(request, body=body)))
+        return self._app.receiving(replace(request, body=body)).then(_tell)
 
 
 class Site:
@@ -145,6 +162,11 @@ class Site:
         """Mount an app, or the one that takes its place."""
         endpoint = AppEndpoint(self._config, bed, app, self._hosts, self._login)
         self._tree.graft(endpoint, f"/{app.listen_point}")
+
+    def find_desk(self, path: str) -> AppEndpoint | None:
+        """Where deliveries to this path are taken."""
+        found = self._tree.apps.get(path.removesuffix("/"))
+        return found if isinstance(found, AppEndpoint) else None
 
     def unmount(self, app: App) -> None:
         """Take an app off."""

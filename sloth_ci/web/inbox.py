@@ -147,10 +147,20 @@ class Outbox:
     def send_at_once(self, data: bytes) -> bool:
         """Send this without waiting; False when that can't be done."""
         try:
-            self._sock.settimeout(0)
-            return self._sock.send(data) == len(data)
+            return not self.send_now(data)
         except OSError:
             return False
+
+    def send_now(self, data: bytes) -> bytes:
+        """Send what can be sent of this without waiting, and give the rest.
+
+        Raises OSError.
+        """
+        if self._sock.gettimeout() != 0:
+            self._sock.settimeout(0)
+        sent = self._send_some(memoryview(data))
+        self.bytes_written += sent
+        return data[sent:]
 
     def send(self, data: bytes) -> None:
         """Send this, whatever is held back.

@@ -35,6 +35,10 @@ class Visitor(Protocol):
     waiting: bool
     #: It has one of the seats for large bodies.
     seated: bool
+    #: The other side's address.
+    remote_addr: str
+    #: The rest of an answer that the client was slow to take.
+    unsent: bytes
 
     def greet(self) -> int:
         """Go on with the handshake.
@@ -56,6 +60,9 @@ class Visitor(Protocol):
 
         Raises OSError.
         """
+
+    def close(self) -> None:
+        """End the connection after an answer."""
 
     def cut(self) -> None:
         """End the connection now."""

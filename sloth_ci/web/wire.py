@@ -22,9 +22,10 @@ from sloth_ci.web.follower import Follower
 from sloth_ci.web.followers import Followers, Subscribe
 from sloth_ci.web.head import END, Head, find_head, read_head
 from sloth_ci.web.inbox import GRACE, PIECE, Body, ChunkedBody, Inbox, Outbox
+from sloth_ci.web.porter import Find, Porter, find_none
 from sloth_ci.web.vestibule import LOG, Vestibule
-from sloth_ci.web.visitor import Stage
-from sloth_ci.web.wsgi import FOLLOW, note_refusal, render_raw
+from sloth_ci.web.visitor import Stage, Visitor
+from sloth_ci.web.wsgi import FOLLOW, SERVER_NAME, note_refusal, render_refusal
 
 
 def never_told(_callback: Callable[[], None]) -> Callable[[], None]:
@@ -115,6 +116,20 @@ class WireConnection(HTTPConnection):
         #: The client may be sending what nobody reads.
         self.is_unread = False
         self._is_cut = False
+        #: The rest of an answer that the client was slow to take.
+        self.unsent = b""
+
+    def communicate(self) -> bool:
+        """Answer the request, or go on with an answer; whether the connection stays."""
+        if not self.unsent:
+            return bool(super().communicate())  # type: ignore[no-untyped-call]
+        assert self.head
+        unsent, self.unsent = self.unsent, b""
+        try:
+            self.wfile.send(unsent)
+        except OSError:
+            return False
+        return self.head.stays
 
     def greet(self) -> int:
         """Go on with the TLS handshake.
@@ -131,7 +146,7 @@ class WireConnection(HTTPConnection):
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
                 refusal = BadRequest(reason="this port speaks HTTPS; use https:// in the address.")
-                os.write(self.socket.fileno(), render_raw(refusal))
+                os.write(self.socket.fileno(), render_refusal(refusal))
             raise
         return 0
 
@@ -152,7 +167,7 @@ class WireConnection(HTTPConnection):
 
     def tell(self, error: SlothError) -> None:
         """Send why the request is refused, if that can be done at once."""
-        message = render_raw(error)
+        message = render_refusal(error)
         note_refusal(self.remote_addr, error)
         self.is_unread = True
         self.wfile.send_at_once(message)
@@ -204,13 +219,14 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
         *,
         tls: ssl.SSLContext | None = None,
         subscribe: Subscribe = never_told,
+        find_desk: Find = find_none,
     ) -> None:
         super().__init__()
         # Cherrypy's own puts its kind of request here.
         self.ConnectionClass.RequestHandlerClass = WireRequest
         self.bind_addr = listening.getsockname()[:2]
         self._connections: Any = None
-        self.server_name = "Sloth CI"
+        self.server_name = SERVER_NAME
         self.tls = tls
         self._listening = listening
         self._max_body = max(config.max_delivery, config.max_request)
@@ -221,6 +237,8 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
         )
         self._max_followers = config.max_followers
         self._subscribe = subscribe
+        self._config = config
+        self._find_desk = find_desk
 
     def prepare(self) -> None:
         """Get ready to serve."""
@@ -230,7 +248,13 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
             self.socket,
             max_body=self._max_body,
             admit=self._admit,
-            hand_over=self.requests.put,
+            hand_over=self._hand_over,
+        )
+        self._porter = Porter(
+            self._config,
+            find=self._find_desk,
+            put_back=self._connections.put,
+            hand_on=self.requests.put,
         )
         self.followers = Followers(
             most=self._max_followers,
@@ -256,6 +280,7 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
         self.followers.stop()
         try:
             super().stop()
+            self._porter.stop()
         finally:
             last.cancel()
             self.followers.join()
@@ -282,6 +307,10 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
         """Take note of trouble with a connection."""
         LOG.log(level, "%s", msg, exc_info=traceback)
 
+    def _hand_over(self, visitor: Visitor) -> None:
+        if not self._porter.take(visitor):
+            self.requests.put(visitor)
+
     def _admit(self, sock: socket.socket, host: str, port: int) -> WireConnection | None:
         sock.settimeout(0)
         if not self._crowd.admit(host):
@@ -296,7 +325,7 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
         note_refusal(host, error)
         with suppress(OSError):
             if not self.tls:
-                sock.send(render_raw(error))
+                sock.send(render_refusal(error))
                 sock.shutdown(socket.SHUT_WR)
                 sock.recv(PIECE)  # unread bytes would make the system drop the answer
         sock.close()

@@ -4,15 +4,20 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any
+from time import time
+from typing import Any, TypeVar
 
 from sloth_ci.config import ServerConfig
 from sloth_ci.errors import BadBody, BadRequest, BodyTooLarge, EncodingRefused, SlothError
 from sloth_ci.parameters import Stream
 from sloth_ci.request import Reply, Request
+from sloth_ci.web.head import Head
 
+Given = TypeVar("Given")
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 #: Answers a request; raises SlothError for a refusal.
@@ -23,6 +28,9 @@ FOLLOW = "sloth_ci.follow"
 
 ERROR_LOG = logging.getLogger("sloth_ci.web")
 ACCESS_LOG = logging.getLogger("sloth_ci.access")
+
+#: What the answers say that made them.
+SERVER_NAME = "Sloth CI"
 
 _OWN_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
@@ -55,18 +63,24 @@ def render_error(error: SlothError) -> Reply:
     return json_reply(error.status, {"error": value}, error.headers)
 
 
-def render_raw(error: SlothError) -> bytes:
-    """An error as the bytes of its answer, after which the connection ends."""
-    reply = render_error(error)
+def render_raw(reply: Reply, *, closes: bool) -> bytes:
+    """An answer with a body as its bytes; with `closes` it says that the connection ends."""
     head = [
         f"HTTP/1.1 {_STATUS_LINES[reply.status]}",
-        *(f"{name}: {value}" for name, value in reply.headers.items()),
+        *(f"{name}: {value}" for name, value in {**_OWN_HEADERS, **reply.headers}.items()),
         f"Content-Length: {len(reply.body)}",
-        "Connection: close",
+        f"Date: {_date(int(time()))}",
+        f"Server: {SERVER_NAME}",
+        *(("Connection: close",) if closes else ()),
         "",
         "",
     ]
     return "\r\n".join(head).encode("latin-1") + reply.body
+
+
+def render_refusal(error: SlothError) -> bytes:
+    """An error as the bytes of its answer, after which the connection ends."""
+    return render_raw(render_error(error), closes=True)
 
 
 def note_refusal(address: str, error: SlothError) -> None:
@@ -76,22 +90,64 @@ def note_refusal(address: str, error: SlothError) -> None:
 
 def answer(environ: Environ, start_response: StartResponse, respond: Respond) -> Iterable[bytes]:
     """Answer a WSGI request with what `respond` gives or raises."""
-    try:
+    method = environ["REQUEST_METHOD"]
+
+    def give() -> Reply:
         reply = respond(environ)
-        if isinstance(reply, LiveReply) and environ["REQUEST_METHOD"] != "HEAD":
+        if isinstance(reply, LiveReply) and method != "HEAD":
             environ[FOLLOW](reply.stream)
-    except SlothError as error:
-        reply = render_error(error)
-    # The edge: a fault, be it an extension's sys.exit, must end in an answer, and in the log.
-    except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001
-        ERROR_LOG.exception("A request failed: %s", environ.get("REQUEST_METHOD"))
-        reply = render_error(SlothError())
+        return reply
+
+    reply = reply_to(give, method=method)
     headers = list({**_OWN_HEADERS, **reply.headers}.items())
     if reply.status not in _WITHOUT_BODY and not isinstance(reply, LiveReply):
         headers.append(("Content-Length", str(len(reply.body))))
-    _note_access(environ, reply)
+    note_access(
+        reply,
+        address=environ["REMOTE_ADDR"],
+        method=method,
+        path=environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+        agent=environ.get("HTTP_USER_AGENT", "-"),
+    )
     start_response(_STATUS_LINES[reply.status], headers)
-    return [reply.body] if environ["REQUEST_METHOD"] != "HEAD" else []
+    return [reply.body] if method != "HEAD" else []
+
+
+def reply_to(give: Callable[[], Given], *, method: str) -> Given | Reply:
+    """What this gives, or what it raises as an answer."""
+    try:
+        return give()
+    except SlothError as error:
+        return render_error(error)
+    # The edge: a fault, be it an extension's sys.exit, must end in an answer, and in the log.
+    except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001
+        ERROR_LOG.exception("A request failed: %s", method)
+        return render_error(SlothError())
+
+
+def note_access(reply: Reply, *, address: str, method: str, path: str, agent: str) -> None:
+    """Write down that a request was answered."""
+    if ACCESS_LOG.isEnabledFor(logging.INFO):
+        ACCESS_LOG.info(
+            '%s "%s %s" %s %s "%s"', address, method, path, reply.status, len(reply.body), agent
+        )
+
+
+def make_request(head: Head, address: str, config: ServerConfig) -> Request:
+    """The request of a head that the vestibule has read, without its body."""
+    headers = {
+        name.decode("latin-1").lower(): value.decode("latin-1")
+        for name, value in head.headers.items()
+    }
+    headers.setdefault("content-type", "")
+    return Request(
+        method=head.method.decode("latin-1"),
+        path=head.path.decode("latin-1"),
+        query=head.query.decode("latin-1"),
+        headers=headers,
+        address=_sender(address, headers, config),
+        body=b"",
+    )
 
 
 def read_head(environ: Environ, config: ServerConfig) -> Request:
@@ -154,15 +210,6 @@ def _is_trusted(address: str, config: ServerConfig) -> bool:
     return any(ip_address(address) in network for network in config.trusted_proxies)
 
 
-def _note_access(environ: Environ, reply: Reply) -> None:
-    if ACCESS_LOG.isEnabledFor(logging.INFO):
-        ACCESS_LOG.info(
-            '%s "%s %s%s" %s %s "%s"',
-            environ["REMOTE_ADDR"],
-            environ["REQUEST_METHOD"],
-            environ.get("SCRIPT_NAME", ""),
-            environ.get("PATH_INFO", ""),
-            reply.status,
-            len(reply.body),
-            environ.get("HTTP_USER_AGENT", "-"),
-        )
+@lru_cache(maxsize=4)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

@@ -31,7 +31,7 @@ def ahead(_database: sqlite3.Connection) -> str:
 
 
 def names(group: Group) -> list[Any]:
-    return [change.__name__ for change, _outcome in group.changes]
+    return [waiting.change.__name__ for waiting in group.changes]
 
 
 @pytest.fixture
@@ -45,12 +45,12 @@ def both(backlog: Backlog):
     fill(backlog, 2 * MOST_ROWS + MOST_ROWS // 2)
     with ThreadPoolExecutor() as threads:
         slow = threads.submit(backlog.wait_for, behind)
-        quick = threads.submit(backlog.hurry, ahead)
+        quick = threads.submit(lambda: backlog.settle(backlog.hurry(ahead)))
         wait_until(lambda: len(backlog._changes) == 2)
         yield slow, quick
         backlog.end()
-        for _change, outcome in backlog.refuse():
-            outcome.set_exception(DatabaseUnavailable(reason="the test is over"))
+        for waiting in backlog.refuse():
+            waiting.outcome.set_exception(DatabaseUnavailable(reason="the test is over"))
 
 
 def test_one_transaction_takes_a_limited_number_of_rows(backlog: Backlog) -> None:
@@ -68,7 +68,7 @@ def test_rows_left_behind_are_written_at_once(backlog: Backlog) -> None:
 def test_a_change_that_hurries_is_made_before_rows_that_wait(backlog: Backlog, both) -> None:
     group = backlog.take(0.0)
     assert (len(group.rows), names(group)) == (MOST_ROWS, ["ahead"])
-    group.changes[0][1].set_result("made")
+    group.changes[0].outcome.set_result("made")
     assert both[1].result() == "made"
 
 
@@ -79,20 +79,20 @@ def test_a_change_that_does_not_hurry_is_made_behind_all_earlier_rows(
     groups = [backlog.take(0.0) for _ in range(3)]
     assert [names(group) for group in groups] == [["ahead"], [], ["behind"]]
     for group in groups:
-        for _change, outcome in group.changes:
-            outcome.set_result("made")
+        for waiting in group.changes:
+            waiting.outcome.set_result("made")
     assert both[0].result() == "made"
 
 
 def test_rows_given_back_are_still_before_the_change(backlog: Backlog, both) -> None:
     hurried = backlog.take(0.0)
-    hurried.changes[0][1].set_result("made")
+    hurried.changes[0].outcome.set_result("made")
     backlog.give_back(hurried)
     groups = [backlog.take(0.0) for _ in range(3)]
     assert [names(group) for group in groups] == [[], [], ["behind"]]
     written = [int(one[rooms.MESSAGE]) for group in groups for one in group.rows]
     assert written == list(range(2 * MOST_ROWS + MOST_ROWS // 2))
-    groups[-1].changes[0][1].set_result("made")
+    groups[-1].changes[0].outcome.set_result("made")
 
 
 def test_the_word_for_lost_rows_comes_behind_the_last_one(
