@@ -116,7 +116,15 @@ class App(Receiver):
 
         Raises BadParam, or what `Store.accept` raises.
         """
-        return self._accepting(Cause.TRIGGER, (params,), actor=actor).result().builds[0]
+        return self.triggering(params, actor=actor).result()
+
+    def triggering(self, params: Mapping[str, str], *, actor: str = "") -> Pending[int]:
+        """Do what `trigger` does, and don't wait for the build to be queued.
+
+        Raises BadParam or DatabaseUnavailable; whoever asks for the result hears of the rest.
+        """
+        accepting = self._accepting(Cause.TRIGGER, (params,), actor=actor)
+        return accepting.then(lambda accepted: accepted.builds[0])
 
     def preview(self, params: Mapping[str, str]) -> Preview:
         """What a build with these params would run, as its log would show it.

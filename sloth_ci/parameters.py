@@ -107,6 +107,8 @@ class ApiAction:
     about: str
     run: Callable[..., Answer]
     parameters: tuple[Parameter, ...] = ()
+    #: Does the same and does not wait, where that can be: gives what is pending, else None.
+    begin: Callable[..., Any] | None = None
     changes_state: bool = False
     #: Every further parameter belongs to the user's actions and comes in `params`.
     open: bool = False

@@ -4,6 +4,7 @@ Docs, `sci` and tests are held against `ACTIONS`. Errors are raised; the web ren
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from sloth_ci.api.actions import ACTIONS
 from sloth_ci.api.server import Life, Server
@@ -19,6 +20,7 @@ from sloth_ci.parameters import (
     bind,
 )
 from sloth_ci.source import suggest
+from sloth_ci.store import Pending
 
 __all__ = [
     "ACTIONS",
@@ -30,9 +32,14 @@ __all__ = [
     "Parameter",
     "Params",
     "Server",
+    "begin",
     "call",
     "find_action",
+    "may_begin",
 ]
+
+#: The names of the actions that need not be waited for.
+_BEGUN = tuple(action.name.encode() for action in ACTIONS.values() if action.begin)
 
 
 def call(
@@ -44,10 +51,33 @@ def call(
     answer is to tell of.
     """
     action = find_action(params, server.further)
+    return action.status, action.run(server, **_bind(action, params, actor, header))
+
+
+def begin(
+    server: Server, params: Params, *, actor: str, header: Header
+) -> Pending[tuple[int, Answer]] | None:
+    """Do what `call` does, and don't wait; None, and nothing done, where that can't be.
+
+    Raises what `call` raises.
+    """
+    action = find_action(params, server.further)
+    if action.begin is None:
+        return None
+    pending: Pending[Answer] | None = action.begin(server, **_bind(action, params, actor, header))
+    return None if pending is None else pending.then(lambda answer: (action.status, answer))
+
+
+def may_begin(*texts: bytes | bytearray) -> bool:
+    """Whether a request of this text may be one that `begin` does something about."""
+    return any(name in text for text in texts for name in _BEGUN)
+
+
+def _bind(action: ApiAction, params: Params, actor: str, header: Header) -> dict[str, Any]:
     arguments = bind(action, params, header=header)
     if action.wants_actor:
         arguments["actor"] = actor
-    return action.status, action.run(server, **arguments)
+    return arguments
 
 
 def find_action(params: Params, further: Mapping[str, ApiAction]) -> ApiAction:

@@ -17,7 +17,7 @@ from sloth_ci.api.shapes import (
 from sloth_ci.app import App
 from sloth_ci.builds import BuildStatus
 from sloth_ci.parameters import Answer, ApiAction, Kind, Parameter
-from sloth_ci.store import StoredBuild
+from sloth_ci.store import Pending, StoredBuild
 
 BUILD = Parameter("build", "the build's number", kind=Kind.NUMBER, required=True)
 STATUSES = tuple(status.value for status in BuildStatus)
@@ -28,10 +28,15 @@ STORED, CURRENT = "stored", "current"
 
 def trigger(server: Server, *, listen_point: str, params: Mapping[str, str], actor: str) -> Answer:
     """Queue a build."""
-    app = server.bed.find(listen_point)
-    server.bed.check_taking()
-    build_id = app.trigger(params, actor=actor)
-    return Answer(empty=True, headers=_headers(build_id))
+    return _begin_trigger(_find_taking(server, listen_point), params, actor).result()
+
+
+def begin_trigger(
+    server: Server, *, listen_point: str, params: Mapping[str, str], actor: str
+) -> Pending[Answer] | None:
+    """Queue a build; None where extensions are to be told of it, which may take their time."""
+    app = _find_taking(server, listen_point)
+    return None if app.hooks else _begin_trigger(app, params, actor)
 
 
 def preview(server: Server, *, listen_point: str, params: Mapping[str, str]) -> Answer:
@@ -117,6 +122,18 @@ def rerun(server: Server, *, build: int, config: str, actor: str) -> Answer:
     return Answer({"build": build_id, "rerun_of": build}, headers=_headers(build_id))
 
 
+def _find_taking(server: Server, listen_point: str) -> App:
+    app = server.bed.find(listen_point)
+    server.bed.check_taking()
+    return app
+
+
+def _begin_trigger(app: App, params: Mapping[str, str], actor: str) -> Pending[Answer]:
+    return app.triggering(params, actor=actor).then(
+        lambda build_id: Answer(empty=True, headers=_headers(build_id))
+    )
+
+
 def _headers(build_id: int) -> Mapping[str, str]:
     return {"X-Build-Id": str(build_id), "Location": f"/?action=build&id={build_id}"}
 
@@ -128,6 +145,7 @@ ROWS = (
         "Queue a build of an app; further parameters are its params.",
         trigger,
         (LISTEN_POINT,),
+        begin=begin_trigger,
         changes_state=True,
         open=True,
         wants_actor=True,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from cherrypy._cptree import Tree
 
-from sloth_ci.api import Answer, Server, call, find_action
+from sloth_ci.api import Answer, Server, begin, call, find_action, may_begin
 from sloth_ci.app import App
 from sloth_ci.bed import Bed
 from sloth_ci.config import ServerConfig
@@ -17,6 +17,7 @@ from sloth_ci.errors import MethodRefused, SlothError
 from sloth_ci.request import Reply, Request
 from sloth_ci.store import Accepted, Pending
 from sloth_ci.web.browser import Browser
+from sloth_ci.web.head import Head
 from sloth_ci.web.login import LoginCheck
 from sloth_ci.web.origin import check_host, check_origin, own_hosts
 from sloth_ci.web.pages import show_page
@@ -32,6 +33,8 @@ from sloth_ci.web.wsgi import (
 )
 
 API_METHODS = ("GET", "POST")
+#: Bytes of a body in which the name of an action is looked for.
+MOST_SEARCHED = 2_000
 
 
 class ApiEndpoint:
@@ -68,6 +71,32 @@ class ApiEndpoint:
         if action.changes_state:
             check_origin(request, action.name)
         return _show(*call(self._server, params, actor=actor, header=request.header))
+
+    def serves(self, head: Head, arrived: bytearray) -> bool:
+        """Whether this may be a request that waits for nothing but the store."""
+        if head.length > self._config.max_request:
+            return False
+        return may_begin(head.query, arrived[: min(head.length, MOST_SEARCHED)])
+
+    def take(self, request: Request, body: bytes) -> Pending[Reply] | None:
+        """Do what the request asks for; None where it takes longer than to ask the store.
+
+        Raises SlothError.
+        """
+        check_host(request, self._hosts)
+        if self._browser.serves(request):
+            return None
+        actor = self._login.check_known(request)
+        if actor is None:
+            return None
+        if request.method == "POST":
+            request = replace(request, body=body)
+        params = read_parameters(request)
+        action = find_action(params, self._server.further)
+        if action.changes_state:
+            check_origin(request, action.name)
+        pending = begin(self._server, params, actor=actor or request.address, header=request.header)
+        return None if pending is None else pending.then(lambda given: _show(*given))
 
     def _let_in(self, request: Request) -> str:
         """Who asks: a login, else an address. Raises what the check of the login raises."""
@@ -116,10 +145,9 @@ class AppEndpoint:
         limit = self._config.max_delivery
         return self._deliver(request, lambda: read_body(environ, limit=limit)).result()
 
-    @property
-    def is_prompt(self) -> bool:
-        """Whether it waits for nothing but the store."""
-        return self._app.is_prompt
+    def serves(self, head: Head, _arrived: bytearray) -> bool:
+        """Whether a delivery waits for nothing but the store."""
+        return self._app.is_prompt and head.length <= self._config.max_delivery
 
     def take(self, request: Request, body: bytes) -> Pending[Reply]:
         """Judge a delivery, and have its builds queued.
@@ -163,10 +191,10 @@ class Site:
         endpoint = AppEndpoint(self._config, bed, app, self._hosts, self._login)
         self._tree.graft(endpoint, f"/{app.listen_point}")
 
-    def find_desk(self, path: str) -> AppEndpoint | None:
-        """Where deliveries to this path are taken."""
-        found = self._tree.apps.get(path.removesuffix("/"))
-        return found if isinstance(found, AppEndpoint) else None
+    def find_desk(self, path: str) -> ApiEndpoint | AppEndpoint | None:
+        """The endpoint at exactly this path."""
+        found: ApiEndpoint | AppEndpoint | None = self._tree.apps.get(path.removesuffix("/"))
+        return found
 
     def unmount(self, app: App) -> None:
         """Take an app off."""

@@ -54,16 +54,25 @@ class LoginCheck:
         address that guessed too often, whatever it sends now, and Unavailable when too many
         logins are being checked.
         """
+        known = self.check_known(request)
+        if known is not None:
+            return known
+        name, password = _read_basic(request.header("authorization"))
+        self._check_slowly(request.address, self._digest(name, password), name, password)
+        return name.decode()
+
+    def check_known(self, request: Request) -> str | None:
+        """As `check`, but None for a login that is not remembered, and takes time to be checked."""
         if not self._logins:
             return ""
         name, password = _read_basic(request.header("authorization"))
         if not name or not password:
             raise LoginRequired
         self._tries.check(request.address)
-        digest = hmac.new(self._key, name + b"\0" + password, hashlib.sha256).digest()
-        if not self._is_known(digest):
-            self._check_slowly(request.address, digest, name, password)
-        return name.decode()
+        return name.decode() if self._is_known(self._digest(name, password)) else None
+
+    def _digest(self, name: bytes, password: bytes) -> bytes:
+        return hmac.digest(self._key, name + b"\0" + password, hashlib.sha256)
 
     def _check_slowly(self, address: str, digest: bytes, name: bytes, password: bytes) -> None:
         if not self._checks.acquire(blocking=False):

@@ -1,6 +1,6 @@
-"""The porter takes deliveries in and gives the answers out, while the store is at work.
+"""The porter takes pushes and triggers in and gives the answers out, while the store is at work.
 
-A delivery is judged within a blink, and then has to wait until its builds are safe on the disk. One
+Each is judged within a blink, and then has to wait until its builds are safe on the disk. One
 thread does all the judging and answering, so that no thread waits, and the interpreter's lock does
 not change hands for each of them. What may take longer is left to the threads that answer.
 """
@@ -28,14 +28,13 @@ TICK = 0.5
 
 
 class Desk(Protocol):
-    """Where deliveries to an app are taken."""
+    """Where requests for one path are taken."""
 
-    @property
-    def is_prompt(self) -> bool:
-        """Whether it waits for nothing but the store."""
+    def serves(self, head: Head, arrived: bytearray) -> bool:
+        """Whether this may be a request that waits for nothing but the store."""
 
-    def take(self, request: Request, body: bytes) -> Pending[Reply]:
-        """Judge a delivery, and have its builds queued.
+    def take(self, request: Request, body: bytes) -> Pending[Reply] | None:
+        """Judge a request, and have done what it asks for; None where that may take longer.
 
         Raises SlothError.
         """
@@ -74,12 +73,12 @@ class Porter:
         self._thread.start()
 
     def take(self, visitor: Visitor) -> bool:
-        """Take a visitor who brings a delivery; False for those who want something else."""
-        head = visitor.head
-        if head is None or not self._can_take(head, visitor):
+        """Take a visitor whom a desk here serves; False for those who want something else."""
+        head, arrived = visitor.head, visitor.rfile.arrived
+        if head is None or not _is_plain(head, arrived):
             return False
         desk = self._find(head.path.decode("latin-1"))
-        if desk is None or not desk.is_prompt:
+        if desk is None or not desk.serves(head, arrived):
             return False
         self._steps.put((visitor, partial(self._judge, visitor, head, desk)))
         return True
@@ -88,16 +87,6 @@ class Porter:
         """Answer those who wait, and end the thread."""
         self._steps.put(None)
         self._thread.join()
-
-    def _can_take(self, head: Head, visitor: Visitor) -> bool:
-        """Whether it is a plain request that has arrived; what is odd takes the usual way."""
-        return (
-            head.method == b"POST"
-            and head.minor == 1
-            and not head.chunked
-            and head.length <= min(len(visitor.rfile.arrived), self._config.max_delivery)
-            and b"Content-Encoding" not in head.headers
-        )
 
     def _work(self) -> None:
         while True:
@@ -134,8 +123,12 @@ class Porter:
 
     def _judge(self, visitor: Visitor, head: Head, desk: Desk) -> None:
         request = make_request(head, visitor.remote_addr, self._config)
-        body = visitor.rfile.take(head.length)
+        body = bytes(visitor.rfile.arrived[: head.length])
         outcome = reply_to(lambda: desk.take(request, body), method=request.method)
+        if outcome is None:
+            self._hand_on(visitor)
+            return
+        del visitor.rfile.arrived[: head.length]
         if isinstance(outcome, Reply):
             self._answer(visitor, head, outcome)
             return
@@ -149,13 +142,15 @@ class Porter:
             return  # it lost patience before
         visitor, pending = self._waiting.pop(number)
         assert visitor.head
-        self._answer(visitor, visitor.head, reply_to(pending.result, method="POST"))
+        head = visitor.head
+        reply = reply_to(pending.result, method=head.method.decode("latin-1"))
+        self._answer(visitor, head, reply)
 
     def _answer(self, visitor: Visitor, head: Head, reply: Reply) -> None:
         note_access(
             reply,
             address=visitor.remote_addr,
-            method="POST",
+            method=head.method.decode("latin-1"),
             path=head.path.decode("latin-1"),
             agent=head.headers.get(b"User-Agent", b"-").decode("latin-1"),
         )
@@ -166,3 +161,14 @@ class Porter:
             self._put_back(visitor)
         else:
             visitor.close()
+
+
+def _is_plain(head: Head, arrived: bytearray) -> bool:
+    """Whether a request has arrived whole, in the usual form; what is odd takes the usual way."""
+    return (
+        head.method in (b"POST", b"GET")
+        and head.minor == 1
+        and not head.chunked
+        and head.length <= len(arrived)
+        and b"Content-Encoding" not in head.headers
+    )

@@ -18,6 +18,7 @@ from sloth_ci.request import Reply, Request
 from sloth_ci.store import Pending
 from sloth_ci.store.backlog import Waiting
 from sloth_ci.web import porter
+from sloth_ci.web.head import Head
 from sloth_ci.web.wire import WireServer
 from sloth_ci.web.wsgi import answer, read_body
 from tests.calls import wait_until
@@ -27,10 +28,11 @@ HERE = Path(__file__).parent
 
 
 class Desk:
-    """Takes deliveries, whose builds are safe when the test says so."""
+    """Takes requests, which are done when the test says so."""
 
     def __init__(self) -> None:
         self.is_prompt = True
+        self.declines = False
         self.patience: float = PATIENCE
         self.waiting: list[Waiting] = []
         self.requests: list[Request] = []
@@ -38,9 +40,14 @@ class Desk:
         self.raises: Exception | None = None
         self.reply = Reply(202, b"safe", {"Content-Type": "text/plain"})
 
-    def take(self, request: Request, body: bytes) -> Pending[Reply]:
+    def serves(self, head: Head, arrived: bytearray) -> bool:
+        return self.is_prompt and head.length <= min(1000, len(arrived))
+
+    def take(self, request: Request, body: bytes) -> Pending[Reply] | None:
         if self.raises:
             raise self.raises
+        if self.declines:
+            return None
         self.requests.append(request)
         self.bodies.append(body)
         waiting = Waiting(lambda _db: None, monotonic() + self.patience)
@@ -225,6 +232,14 @@ def test_what_comes_packed_takes_the_usual_way(running: Running) -> None:
 def test_a_desk_that_may_wait_is_left_to_other_threads(running: Running, desk: Desk) -> None:
     desk.is_prompt = False
     assert ask(running, push())[1] == b"the usual way news"
+
+
+def test_what_a_desk_declines_is_left_whole_to_other_threads(running: Running, desk: Desk) -> None:
+    desk.declines = True
+    connection = running.connect()
+    connection.sendall(push(b"one") + push(b"two"))
+    for body in (b"one", b"two"):
+        assert read_answer(connection)[1] == b"the usual way " + body
 
 
 def test_a_refusal_is_answered_at_once(running: Running, desk: Desk) -> None:
