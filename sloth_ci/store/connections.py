@@ -4,6 +4,7 @@ import os
 import sqlite3
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from time import time_ns
 
 from sloth_ci.errors import DatabaseRefused, DatabaseUnavailable
 from sloth_ci.store.schema import APPLICATION_ID, check_identity, migrate
@@ -18,6 +19,8 @@ READER_CACHE = 256
 _IN_USE = b"in use\n"
 #: And once something else was seen in its place.
 _RUINED = b"ruined\n"
+#: Nanoseconds in which a file system may give the same time to two changes.
+_TICK = 2_000_000_000
 #: What every SQLite file begins with.
 _MAGIC = b"SQLite format 3\0"
 
@@ -81,6 +84,9 @@ class FileWatch:
         self._lock = Path(f"{path}.lock")
         self._parts = (Path(f"{path}-wal"), Path(f"{path}-shm"))
         self._guard = guard
+        self._folder = path.parent
+        #: When a name in the folder changed last, if all was well after that.
+        self._sound_since: int | None = None
         self._is_overwritten = False
         self._learn()
 
@@ -89,18 +95,17 @@ class FileWatch:
 
         Raises DatabaseUnavailable when something else is there, or OSError.
         """
-        if _identity(self._lock) != _identity(self._guard):
-            self._hold_again()
-        found = _identity(self._path)
-        if found is None:
-            return True
-        if found != self._known:
-            raise DatabaseUnavailable(
-                reason=f"another file is in the place of {self._path}; put the right one back"
-            )
-        if self._is_overwritten or self._read_mark() not in self._marks:
-            self._refuse_overwritten()
-        return any(_identity(part) is None for part in self._parts)
+        changed = _changed(self._folder)
+        is_as_before = changed is not None and changed == self._sound_since
+        if is_as_before and self._read_mark() in self._marks:
+            return False
+        self._sound_since = None
+        is_gone = self._look()
+        # A change within the same tick of the file system's clock would not be told from this one.
+        is_settled = changed is not None and abs(time_ns() - changed) > _TICK
+        if is_settled and not is_gone:
+            self._sound_since = changed
+        return is_gone
 
     def put_back(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         """Write what the connection still sees to the path again; gives a connection to that."""
@@ -132,8 +137,23 @@ class FileWatch:
         """
         os.close(self._file)
 
+    def _look(self) -> bool:
+        if _identity(self._lock) != _identity(self._guard):
+            self._hold_again()
+        found = _identity(self._path)
+        if found is None:
+            return True
+        if found != self._known:
+            raise DatabaseUnavailable(
+                reason=f"another file is in the place of {self._path}; put the right one back"
+            )
+        if self._is_overwritten or self._read_mark() not in self._marks:
+            self._refuse_overwritten()
+        return any(_identity(part) is None for part in self._parts)
+
     def _learn(self) -> None:
         self._known = _identity(self._path)
+        self._sound_since = None
         self._file = os.open(self._path, os.O_RDONLY)
         first = self._read_mark()
         #: What the file may begin with; its number is in the log only, for a while.
@@ -205,6 +225,14 @@ def _identity(file: Path | int) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _changed(folder: Path) -> int | None:
+    """When a name in the folder changed last, in nanoseconds since the epoch."""
+    try:
+        return os.stat(folder).st_mtime_ns  # noqa: PTH116  the same as for files
+    except OSError:
+        return None
 
 
 def _check_presence(path: Path, guard: int) -> None:

@@ -1,5 +1,6 @@
 """Backup, restore, and a file that vanishes under the server."""
 
+import os
 import shutil
 from pathlib import Path
 from stat import S_IMODE
@@ -8,6 +9,7 @@ import pytest
 
 from sloth_ci.errors import DatabaseRefused, DatabaseUnavailable
 from sloth_ci.store import Cause, Origin, Store, backup, check, restore
+from sloth_ci.store.connections import FileWatch
 
 
 def add_app(store: Store, name: str) -> int:
@@ -175,6 +177,31 @@ def test_nothing_is_lost_whichever_of_the_files_is_deleted_under_the_server(
     store.close()
     assert len(names(path)) == 51
     check(path)
+
+
+@pytest.mark.parametrize("lost", ["", "-wal", "-shm", ".lock"])
+def test_a_file_deleted_from_a_folder_that_was_long_quiet_is_missed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    store = Store(tmp_path / "sloth.db")
+    os.utime(tmp_path, (1, 1))
+    add_app(store, "one")
+    looks: list[int] = []
+    look = FileWatch._look
+
+    def count(watch: FileWatch) -> bool:
+        looks.append(1)
+        return look(watch)
+
+    monkeypatch.setattr(FileWatch, "_look", count)
+    add_app(store, "two")
+    assert not looks
+    (tmp_path / f"sloth.db{lost}").unlink()
+    add_app(store, "three")
+    assert looks
+    assert (tmp_path / f"sloth.db{lost}").exists()
+    store.close()
+    assert names(tmp_path / "sloth.db") == ["one", "two", "three"]
 
 
 def test_a_lock_file_that_was_deleted_still_keeps_a_second_server_off(tmp_path: Path) -> None:
