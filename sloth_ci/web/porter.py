@@ -1,17 +1,16 @@
 """The porter takes pushes and triggers in and gives the answers out, while the store is at work.
 
-Each is judged within a blink, and then has to wait until its builds are safe on the disk. One
-thread does all the judging and answering, so that no thread waits, and the interpreter's lock does
-not change hands for each of them. What may take longer is left to the threads that answer.
+Each is judged within a blink, and then has to wait until its builds are safe on the disk. The
+vestibule's own thread does all the judging and answering, so that no thread waits, and the
+interpreter's lock does not change hands for each of them. What may take longer is left to the
+threads that answer.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import count
-from queue import Empty, SimpleQueue
-from threading import Thread
-from time import monotonic
 from typing import Protocol
 
 from sloth_ci.config import ServerConfig
@@ -22,9 +21,6 @@ from sloth_ci.web.visitor import Visitor
 from sloth_ci.web.wsgi import make_request, note_access, render_raw, reply_to
 
 LOG = logging.getLogger("sloth_ci.web")
-
-#: Seconds between looks at those who wait for the store.
-TICK = 0.5
 
 
 class Desk(Protocol):
@@ -50,7 +46,7 @@ def find_none(_path: str) -> Desk | None:
 
 
 class Porter:
-    """One thread between the vestibule, the desks and the store."""
+    """Stands in the vestibule, and works in its thread; `wake` has `attend` called from there."""
 
     def __init__(
         self,
@@ -59,18 +55,20 @@ class Porter:
         find: Find,
         put_back: Callable[[Visitor], None],
         hand_on: Callable[[Visitor], None],
+        wake: Callable[[], None],
     ) -> None:
         self._config = config
         self._find = find
         self._put_back = put_back
         self._hand_on = hand_on
-        self._steps: SimpleQueue[tuple[Visitor, Callable[[], None]] | None] = SimpleQueue()
+        self._wake = wake
         #: Those whose builds are on their way to the disk; the first has waited the longest.
         self._waiting: dict[int, tuple[Visitor, Pending[Reply]]] = {}
         self._numbers = count()
-        self._looks_at = 0.0
-        self._thread = Thread(target=self._work, name="porter", daemon=True)
-        self._thread.start()
+        #: Those whose builds are safe.
+        self._done: deque[int] = deque()
+        #: Those who can be answered at once.
+        self._ready: deque[tuple[Visitor, Reply]] = deque()
 
     def take(self, visitor: Visitor) -> bool:
         """Take a visitor whom a desk here serves; False for those who want something else."""
@@ -80,31 +78,70 @@ class Porter:
         desk = self._find(head.path.decode("latin-1"))
         if desk is None or not desk.serves(head, arrived):
             return False
-        self._steps.put((visitor, partial(self._judge, visitor, head, desk)))
+        request = make_request(head, visitor.remote_addr, self._config)
+        body = bytes(arrived[: head.length])
+        outcome = reply_to(lambda: desk.take(request, body), method=request.method)
+        if outcome is None:
+            return False
+        del arrived[: head.length]
+        if isinstance(outcome, Reply):
+            # Not at once: that could lead to the next request, and from there to the one behind.
+            self._ready.append((visitor, outcome))
+        else:
+            self._wait_for(visitor, outcome)
         return True
 
+    def attend(self, now: float) -> bool:
+        """Answer who can be answered; whether there is more to do at once."""
+        for _ in range(len(self._ready)):
+            self._answer(*self._ready.popleft())
+        for _ in range(len(self._done)):
+            waited = self._waiting.pop(self._done.popleft(), None)
+            if waited:  # else it lost patience before
+                self._answer(waited[0], _settle(*waited))
+        self._let_down(now)
+        return bool(self._ready)
+
     def stop(self) -> None:
-        """Answer those who wait, and end the thread."""
-        self._steps.put(None)
-        self._thread.join()
+        """Answer those who wait still, when nobody attends any more."""
+        while self._ready:
+            self._answer(*self._ready.popleft())
+        while self._waiting:
+            _number, waited = self._waiting.popitem()
+            self._answer(waited[0], _settle(*waited))
 
-    def _work(self) -> None:
-        while True:
-            try:
-                step = self._steps.get(timeout=TICK if self._waiting else None)
-            except Empty:
-                pass
-            else:
-                if step is None:
-                    break
-                self._take_step(*step)
-            self._look_at_clock(monotonic())
-        for number, (visitor, _pending) in list(self._waiting.items()):
-            self._take_step(visitor, partial(self._finish, number))
+    def _wait_for(self, visitor: Visitor, pending: Pending[Reply]) -> None:
+        number = next(self._numbers)
+        self._waiting[number] = visitor, pending
 
-    def _take_step(self, visitor: Visitor, step: Callable[[], None]) -> None:
+        # By its number: holding each other they would be left to the garbage collector.
+        def note_done() -> None:
+            self._done.append(number)
+            self._wake()
+
+        pending.on_done(note_done)
+
+    def _let_down(self, now: float) -> None:
+        """Leave those who lost patience to other threads: there may be something to wait for."""
+        for number, (visitor, pending) in list(self._waiting.items()):
+            if now < pending.until:
+                return
+            del self._waiting[number]
+            visitor.rest = partial(_answer_late, visitor, pending)
+            self._hand_on(visitor)
+
+    def _answer(self, visitor: Visitor, reply: Reply) -> None:
+        assert visitor.head
+        stays = visitor.head.stays
         try:
-            step()
+            unsent = visitor.wfile.send_now(_write_down(visitor, reply))
+            if unsent:  # whoever does not read is not waited for here
+                visitor.rest = partial(visitor.wfile.send, unsent)
+                self._hand_on(visitor)
+            elif stays:
+                self._put_back(visitor)
+            else:
+                visitor.close()
         except OSError:
             visitor.cut()  # it is gone
         except Exception:
@@ -112,55 +149,28 @@ class Porter:
             LOG.exception("A connection failed")
             visitor.cut()
 
-    def _look_at_clock(self, now: float) -> None:
-        if now < self._looks_at:
-            return
-        self._looks_at = now + TICK
-        for number, (visitor, pending) in list(self._waiting.items()):
-            if now < pending.until:
-                return
-            self._take_step(visitor, partial(self._finish, number))
 
-    def _judge(self, visitor: Visitor, head: Head, desk: Desk) -> None:
-        request = make_request(head, visitor.remote_addr, self._config)
-        body = bytes(visitor.rfile.arrived[: head.length])
-        outcome = reply_to(lambda: desk.take(request, body), method=request.method)
-        if outcome is None:
-            self._hand_on(visitor)
-            return
-        del visitor.rfile.arrived[: head.length]
-        if isinstance(outcome, Reply):
-            self._answer(visitor, head, outcome)
-            return
-        number = next(self._numbers)
-        self._waiting[number] = visitor, outcome
-        # By its number, as holding each other they would be left to the garbage collector.
-        outcome.on_done(partial(self._steps.put, (visitor, partial(self._finish, number))))
+def _settle(visitor: Visitor, pending: Pending[Reply]) -> Reply:
+    assert visitor.head
+    return reply_to(pending.result, method=visitor.head.method.decode("latin-1"))
 
-    def _finish(self, number: int) -> None:
-        if number not in self._waiting:
-            return  # it lost patience before
-        visitor, pending = self._waiting.pop(number)
-        assert visitor.head
-        head = visitor.head
-        reply = reply_to(pending.result, method=head.method.decode("latin-1"))
-        self._answer(visitor, head, reply)
 
-    def _answer(self, visitor: Visitor, head: Head, reply: Reply) -> None:
-        note_access(
-            reply,
-            address=visitor.remote_addr,
-            method=head.method.decode("latin-1"),
-            path=head.path.decode("latin-1"),
-            agent=head.headers.get(b"User-Agent", b"-").decode("latin-1"),
-        )
-        visitor.unsent = visitor.wfile.send_now(render_raw(reply, closes=not head.stays))
-        if visitor.unsent:
-            self._hand_on(visitor)  # whoever does not read is not waited for here
-        elif head.stays:
-            self._put_back(visitor)
-        else:
-            visitor.close()
+def _answer_late(visitor: Visitor, pending: Pending[Reply]) -> None:
+    visitor.wfile.send(_write_down(visitor, _settle(visitor, pending)))
+
+
+def _write_down(visitor: Visitor, reply: Reply) -> bytes:
+    """Note the answer in the access log, and give its bytes."""
+    head = visitor.head
+    assert head
+    note_access(
+        reply,
+        address=visitor.remote_addr,
+        method=head.method.decode("latin-1"),
+        path=head.path.decode("latin-1"),
+        agent=head.headers.get(b"User-Agent", b"-").decode("latin-1"),
+    )
+    return render_raw(reply, closes=not head.stays)
 
 
 def _is_plain(head: Head, arrived: bytearray) -> bool:

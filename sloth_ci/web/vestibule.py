@@ -11,6 +11,7 @@ import math
 import selectors
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 from time import monotonic, sleep
 
@@ -40,7 +41,8 @@ class Vestibule:
     """Keeps connections until there is something to answer.
 
     `admit` makes a visitor of an accepted socket, or turns it away. `hand_over` gives one to the
-    threads that answer, who give it back by `put` or `see_out`. It stands where cheroot has its
+    threads that answer, who give it back by `put` or `see_out`. `attend` does what else there is to
+    do in each round, and says whether there is more. It stands where cheroot has its
     ConnectionManager.
     """
 
@@ -54,11 +56,13 @@ class Vestibule:
         max_body: int,
         admit: Callable[[socket.socket, str, int], Visitor | None],
         hand_over: Callable[[Visitor], None],
+        attend: Callable[[float], bool],
     ) -> None:
         self._listening = listening
         self._max_body = max_body
         self._admit = admit
         self._hand_over = hand_over
+        self._attend_further = attend
         self._selector = selectors.DefaultSelector()
         self._lock = Lock()
         self._seats = Seats()
@@ -69,6 +73,7 @@ class Vestibule:
         self._is_accepting = True
         self._ends_at: float | None = None
         self._woken, self._waker = socket.socketpair()
+        self._is_woken = False
         listening.settimeout(0)
         self._selector.register(listening, selectors.EVENT_READ)
         self._selector.register(self._woken, selectors.EVENT_READ)
@@ -77,17 +82,28 @@ class Vestibule:
         """Attend to connections until `stop`."""
         self._serving = True
         try:
+            is_busy = False
             while not self._is_over():
-                for key, _events in self._selector.select(TICK):
+                for key, _events in self._selector.select(0 if is_busy else TICK):
                     if key.data:
                         self._attend(key.data)
                     elif key.fileobj is self._listening:
                         self._accept()
                     else:
-                        self._woken.recv(1)
-                self._look_at_clock(monotonic())
+                        self._woken.recv(PIECE)
+                        self._is_woken = False
+                now = monotonic()
+                is_busy = self._attend_further(now)
+                self._look_at_clock(now)
         finally:
             self._serving = False
+
+    def wake(self) -> None:
+        """Have `attend` called soon, from any thread."""
+        if not self._is_woken:
+            self._is_woken = True
+            with suppress(OSError):  # closed: nobody attends any more
+                self._waker.send(b"!")
 
     def stop(self) -> None:
         """Take no more connections, let requests that are arriving arrive, and end `run`."""

@@ -1,6 +1,7 @@
 """What the vestibule knows of a connection."""
 
 import socket
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
@@ -37,8 +38,8 @@ class Visitor(Protocol):
     seated: bool
     #: The other side's address.
     remote_addr: str
-    #: The rest of an answer that the client was slow to take.
-    unsent: bytes
+    #: What is left to do until its request is answered, where that has begun.
+    rest: Callable[[], None] | None
 
     def greet(self) -> int:
         """Go on with the handshake.

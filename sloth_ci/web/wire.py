@@ -116,17 +116,16 @@ class WireConnection(HTTPConnection):
         #: The client may be sending what nobody reads.
         self.is_unread = False
         self._is_cut = False
-        #: The rest of an answer that the client was slow to take.
-        self.unsent = b""
+        self.rest: Callable[[], None] | None = None
 
     def communicate(self) -> bool:
-        """Answer the request, or go on with an answer; whether the connection stays."""
-        if not self.unsent:
+        """Answer the request, or do the rest of that; whether the connection stays."""
+        if self.rest is None:
             return bool(super().communicate())  # type: ignore[no-untyped-call]
         assert self.head
-        unsent, self.unsent = self.unsent, b""
+        rest, self.rest = self.rest, None
         try:
-            self.wfile.send(unsent)
+            rest()
         except OSError:
             return False
         return self.head.stays
@@ -249,12 +248,14 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
             max_body=self._max_body,
             admit=self._admit,
             hand_over=self._hand_over,
+            attend=self._attend,
         )
         self._porter = Porter(
             self._config,
             find=self._find_desk,
             put_back=self._connections.put,
             hand_on=self.requests.put,
+            wake=self._connections.wake,
         )
         self.followers = Followers(
             most=self._max_followers,
@@ -306,6 +307,9 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
     def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
         """Take note of trouble with a connection."""
         LOG.log(level, "%s", msg, exc_info=traceback)
+
+    def _attend(self, now: float) -> bool:
+        return self._porter.attend(now)
 
     def _hand_over(self, visitor: Visitor) -> None:
         if not self._porter.take(visitor):

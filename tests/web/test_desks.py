@@ -1,6 +1,7 @@
 """What the endpoints do for the porter: everything they do otherwise, and they never wait."""
 
 import base64
+import hmac
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ class Place:
             make_executor=ImmediateExecutor,
         )
         self.app = self.bed.create(
-            "listen_point: web\nprovider: {dummy: {allow_unsigned: true}}\nactions: ['true']"
+            "listen_point: web\nprovider: {dummy: {secret: s3cret}}\nactions: ['true']"
         )
         self.login = LoginCheck(self.config.api_auth)
         server = Server(bed=self.bed, store=self.store, life=Life())
@@ -166,9 +167,10 @@ class TestDeliveries:
     """An app's desk."""
 
     PUSH = json.dumps({"branch": "main"}).encode()
+    SIGNED = f"X-Sloth-Signature: sha256={hmac.digest(b's3cret', PUSH, 'sha256').hex()}"
 
     def test_a_delivery_is_answered_as_ever(self, place: Place) -> None:
-        reply = settle(place.deliveries.take(place.ask(self.PUSH), self.PUSH))
+        reply = settle(place.deliveries.take(place.ask(self.PUSH, more=self.SIGNED), self.PUSH))
         assert (reply.status, json.loads(reply.body)) == (202, {"builds": [1]})
 
     def test_one_that_is_too_large_is_left_to_others(self, place: Place) -> None:
@@ -186,6 +188,12 @@ class TestDeliveries:
     ) -> None:
         assert place.app.is_prompt
         monkeypatch.setattr(type(place.app._validator), "__module__", "elsewhere.sloth_ci")
+        assert not place.app.is_prompt
+
+    def test_where_anybody_may_send_it_is_left_to_others(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(type(place.app._validator), "secrets", ())
         assert not place.app.is_prompt
 
     def test_a_refusal_is_kept_for_the_ledger(self, place: Place) -> None:

@@ -17,7 +17,7 @@ from sloth_ci.errors import BadBody, DatabaseUnavailable
 from sloth_ci.request import Reply, Request
 from sloth_ci.store import Pending
 from sloth_ci.store.backlog import Waiting
-from sloth_ci.web import porter
+from sloth_ci.web import vestibule
 from sloth_ci.web.head import Head
 from sloth_ci.web.wire import WireServer
 from sloth_ci.web.wsgi import answer, read_body
@@ -273,7 +273,7 @@ def test_who_is_gone_when_the_builds_are_safe_harms_nobody(running: Running, des
 
 
 def test_patience_has_an_end(running: Running, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(porter, "TICK", 0.05)
+    monkeypatch.setattr(vestibule, "TICK", 0.05)
     desk.patience = 0.2
     connection = running.connect()
     connection.sendall(push(b"in vain"))
@@ -289,7 +289,7 @@ def test_patience_has_an_end(running: Running, desk: Desk, monkeypatch: pytest.M
 def test_patience_has_an_end_while_others_keep_the_porter_busy(
     running: Running, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(porter, "TICK", 0.05)
+    monkeypatch.setattr(vestibule, "TICK", 0.05)
     desk.patience = 0.2
     late = running.connect()
     late.sendall(push(b"in vain"))
