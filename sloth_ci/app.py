@@ -1,8 +1,10 @@
 """An app: one config, its listen point, its builds."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from logging import NOTSET
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from sloth_ci.builds import Build
 from sloth_ci.config import AppConfig
 from sloth_ci.deliveries import Judgement, Receiver
 from sloth_ci.errors import BadParam
+from sloth_ci.executors import Executor, Seat
 from sloth_ci.extension.making import NO_EXTENSIONS, Extensions
 from sloth_ci.hooks import AppEvent
 from sloth_ci.journal import Journal
@@ -63,11 +66,11 @@ class App(Receiver):
     """Takes deliveries and triggers, and makes builds of them."""
 
     __slots__ = (
+        "_executor",
         "_journal",
         "_mask",
         "_store",
         "_validator",
-        "_wake",
         "base_dir",
         "config",
         "config_file",
@@ -87,7 +90,7 @@ class App(Receiver):
         config_file: str | None,
         store: Store,
         journal: Journal,
-        wake: Callable[[int], None],
+        executor: Executor,
         extensions: Extensions = NO_EXTENSIONS,
         config_hash: str = "",
     ) -> None:
@@ -100,7 +103,7 @@ class App(Receiver):
         self._validator = validator
         self._store = store
         self._journal = journal
-        self._wake = wake
+        self._executor = executor
         self._mask: Mask | None = None
         self.extensions = extensions
         #: Of its extensions and of the server's; false when there are none.
@@ -206,6 +209,7 @@ class App(Receiver):
     ) -> Pending[Accepted]:
         for one_build in params:
             _check_params(one_build)
+        seat = self._executor.reserve(self.id) if params and not self.hooks else None
         wanted = Acceptance(
             app_id=self.id,
             listen_point=self.listen_point,
@@ -214,16 +218,26 @@ class App(Receiver):
             total=len(self.config.actions),
             actor=actor,
             delivery=delivery,
+            begin=seat is not None,
         )
-        return self._store.accepting(wanted).then(self._see_to)
+        with _given_up_on_error(seat):
+            pending = self._store.accepting(wanted)
+        return pending.around(partial(self._see_to, seat))
 
-    def _see_to(self, accepted: Accepted) -> Accepted:
+    def _see_to(self, seat: Seat | None, result: Callable[[], Accepted]) -> Accepted:
         """Let what was accepted be told of and run."""
+        with _given_up_on_error(seat):
+            accepted = result()
+        if seat and accepted.claimed:
+            seat.start(accepted.claimed)
+            return accepted
+        if seat:
+            seat.give_up()
         if accepted.builds and not accepted.repeated:
             if self.hooks:
                 for build_id in accepted.builds:
                     self._journal.build_queued(build_id, hooks=self.hooks, mask=self.mask)
-            self._wake(self.id)
+            self._executor.wake(self.id)
         return accepted
 
 
@@ -238,6 +252,16 @@ def _check_params(params: Mapping[str, str]) -> None:
             check_value(name, value)
         except TemplateRefused as error:
             raise BadParam(param=name, wanted=str(error), came="this value") from error
+
+
+@contextmanager
+def _given_up_on_error(seat: Seat | None) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        if seat:
+            seat.give_up()
+        raise
 
 
 def _expand(path: str, user: str | None) -> str:

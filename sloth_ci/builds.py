@@ -183,6 +183,12 @@ class Halt:
             if early:
                 self._order(*early)
 
+    def reuse(self) -> bool:
+        """Let another build begin, that is not known yet; False when an order was given."""
+        with self._lock:
+            self._build_id = None
+            return self._status is None
+
     def order(self, status: BuildStatus, reason: str = "") -> None:
         """Order the end of whatever runs, with CANCELLED or INTERRUPTED."""
         with self._lock:

@@ -96,7 +96,15 @@ class Receiver(ABC):
         except SlothError as error:
             self.refuse(request, error, rules)
             raise
-        return pending.otherwise(lambda error: self.refuse(request, error, rules))
+
+        def settle(result: Callable[[], Accepted]) -> Accepted:
+            try:
+                return result()
+            except SlothError as error:
+                self.refuse(request, error, rules)
+                raise
+
+        return pending.around(settle)
 
     def refuse(self, request: Request, error: SlothError, rules: Sequence[Rule] = ()) -> None:
         """Write down that a delivery was not taken, and what is to be seen of it."""

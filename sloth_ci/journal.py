@@ -112,7 +112,9 @@ class Journal:
 
     def progress(self, build: Build, completed: int) -> None:
         """So many of the build's actions have completed."""
-        self._store.note_progress(build_id=build.id, completed=completed)
+        # The last one is written with the build's end.
+        if completed < len(build.actions):
+            self._store.note_progress(build_id=build.id, completed=completed)
 
     def build_broken(self, build: Build) -> None:
         """The server itself failed to run the build; the error log has the details."""

@@ -293,7 +293,7 @@ class Bed(Claims, Orders, Start):
             config_file=parts.file,
             store=self._store,
             journal=self._journal,
-            wake=self.executor.wake,
+            executor=self.executor,
             extensions=parts.extensions,
             config_hash=hash_config(parts.text),
         )

@@ -100,13 +100,13 @@ class Offspring:
 
         Reaps the orphans of any action that have ended.
         """
-        own_session = os.getsid(0)
         living: list[Sighting] = []
         looked_at: set[int] = set()
         with _reaping:
             # An orphan's own children came to us only with its end: look till nobody is new.
             while fresh := set(_children_of_main()) - looked_at - _shells:
                 looked_at |= fresh
+                own_session = os.getsid(0)
                 for sighting in filter(None, map(_sight, fresh)):
                     if sighting.session == own_session:
                         continue

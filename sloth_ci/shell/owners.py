@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_PART = 8_192
+
 
 def read_file(pid: int | str, name: str) -> bytes:
     """A file of the process's folder in /proc.
@@ -16,9 +18,15 @@ def read_file(pid: int | str, name: str) -> bytes:
     Raises OSError.
     """
     # A Path would enter its parts, new ones with each process, into a table of the interpreter's
-    # that is made anew, with megabytes, whenever it is full.
-    with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123
-        return file.read()
+    # that is made anew, with megabytes, whenever it is full; a file object asks for its size.
+    descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
+    try:
+        parts = []
+        while part := os.read(descriptor, _PART):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def read_as_owner(pid: int, name: str) -> bytes:

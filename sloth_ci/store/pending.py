@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sloth_ci.errors import SlothError
 from sloth_ci.store.backlog import Waiting
 
 T = TypeVar("T")
@@ -35,17 +34,9 @@ class Pending(Generic[T]):
         """What this step makes of it, taken by whoever asks for the result."""
         return Pending(self._waiting, lambda: step(self._settle()))
 
-    def otherwise(self, tell: Callable[[SlothError], object]) -> "Pending[T]":
-        """The same, where somebody is told of a refusal before it is raised."""
-
-        def settle() -> T:
-            try:
-                return self._settle()
-            except SlothError as error:
-                tell(error)
-                raise
-
-        return Pending(self._waiting, settle)
+    def around(self, step: Callable[[Callable[[], T]], U]) -> "Pending[U]":
+        """As `then`, for a step that also sees what is raised: it gets what gives the result."""
+        return Pending(self._waiting, lambda: step(self._settle))
 
     def on_done(self, call: Callable[[], None]) -> None:
         """Call this, on the writing thread, when the result is there; it must return at once."""

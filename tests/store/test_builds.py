@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sloth_ci.builds import BuildStatus, Outcome, OutcomeStatus
+from sloth_ci.builds import BuildStatus, Outcome, OutcomeStatus, Result
 from sloth_ci.errors import BuildNotFound, QueueFull
 from sloth_ci.records import Logger, LogRecord
-from sloth_ci.store import Cause, Pause, StoredBuild
+from sloth_ci.store import Cause, Claimed, Pause, StoredBuild, queue
 from tests.store.conftest import Shelf
 
 FAILED, COMPLETE, QUEUED = BuildStatus.FAILED, BuildStatus.COMPLETE, BuildStatus.QUEUED
@@ -376,3 +376,56 @@ def test_no_listing_of_builds_reads_the_whole_table_or_sorts_it(
     scans = [step for step in plans if "SCAN builds" in step]
     assert not [step for step in scans if not step.endswith(few)]
     assert QUEUED in statuses or not [step for step in plans if "TEMP B-TREE" in step]
+
+
+class TestClaimWithAnEnd:
+    def end(self, shelf: Shelf, app_id: int, build_id: int, *, then_claim: int) -> Claimed | None:
+        return shelf.store.finish(
+            app_id=app_id,
+            build_id=build_id,
+            result=Result(COMPLETE, 1),
+            total=2,
+            then_claim=then_claim,
+        )
+
+    @pytest.mark.parametrize("name", ["web", "api"])
+    def test_the_end_of_a_build_and_the_claim_of_the_next_are_one_commit(
+        self, shelf: Shelf, name: str
+    ) -> None:
+        web, api = shelf.add_app("web"), shelf.add_app("api")
+        first = shelf.queue(web)
+        following = shelf.queue({"web": web, "api": api}[name])
+        shelf.store.claim(web)
+        seen: list[list[BuildStatus]] = []
+        shelf.store.subscribe(lambda: seen.append([shelf.status(first), shelf.status(following)]))
+        claimed = self.end(shelf, web, first, then_claim=web if name == "web" else api)
+        assert claimed is not None
+        assert claimed.id == following
+        shelf.store.flush()
+        assert seen[0] == [COMPLETE, BuildStatus.RUNNING]
+
+    def test_where_nothing_may_start_a_build_ends_all_the_same(self, shelf: Shelf) -> None:
+        web = shelf.add_app("web")
+        first, following = shelf.queue(web), shelf.queue(web)
+        shelf.store.claim(web)
+        shelf.store.pause(web, reason="holiday", by="joe")
+        assert self.end(shelf, web, first, then_claim=web) is None
+        assert (shelf.status(first), shelf.status(following)) == (COMPLETE, QUEUED)
+
+    def test_a_claim_that_fails_leaves_the_end_to_be_written_again(
+        self, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        web = shelf.add_app("web")
+        first = shelf.queue(web)
+        shelf.store.claim(web)
+
+        def fail(*_given: object, **_named: object) -> None:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(queue, "_claim", fail)
+            with pytest.raises(ZeroDivisionError):
+                self.end(shelf, web, first, then_claim=web)
+        assert shelf.status(first) is BuildStatus.RUNNING
+        assert self.end(shelf, web, first, then_claim=web) is None
+        assert shelf.status(first) is COMPLETE

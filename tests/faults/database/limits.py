@@ -33,10 +33,12 @@ def take_away(scale: Scale, folder: Path) -> Finding:
     faults: list[str] = []
     recoveries = []
     with system.around(), Stage(folder) as stage:
-        for app in ("web", "probe"):
-            stage.api.create(f"listen_point: {app}\nactions: ['true']\n")
+        for app, action in (("web", "true"), ("probe", "true"), ("busy", f"sleep {length}")):
+            stage.api.create(f"listen_point: {app}\nactions: ['{action}']\n")
         before = system.refusals
         traffic = Traffic(stage, "web", threads=4, rest=0.2)
+        with stage.line() as line:
+            line.trigger("busy")  # takes the one thread that is always there
         with system.refuses("thread", EAGAIN), traffic.flowing():
             traffic.wait_for(202, since=monotonic(), patience=20)
             for _ in range(rounds):
