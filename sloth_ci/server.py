@@ -121,8 +121,8 @@ class Life:
         try:
             self._bed.load(tuple(str(self._config.path(one)) for one in self._config.paths.configs))
             _allow_files(self._config.max_connections)
-            _start_engine(self._make_web_server)
             _spare_collector()
+            _start_engine(self._make_web_server)
             self._tell_ready()
             order = self._orders.get()
             self._drain(order)
@@ -291,6 +291,7 @@ def _start_engine(make_server: Callable[[], WireServer]) -> None:
 
 
 def _replace_process(config_file: Path, inherited: socket.socket, *, screen: bool) -> None:
+    logging.shutdown()  # before the descriptor of a log becomes the socket's
     os.dup2(inherited.fileno(), INHERITED, inheritable=True)
     os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
     command = [sys.executable, "-P", "-m", "sloth_ci.server", str(config_file)]
