@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import ROOT
+from bench import ROOT, profile
 from bench.compare import rank_test
 from bench.curves import draw
 from bench.figures import Aim, Curve, Figure, Series, Target, percentile
@@ -39,6 +39,30 @@ def test_every_measurement_runs_in_small(tmp_path: Path) -> None:
     targets = [one for one in findings if one.get("targets")]
     assert all(one["title"] in done.stdout for one in targets)
     assert len(targets) > 15
+
+
+@pytest.mark.timeout(120)
+def test_the_profile_tells_of_each_kind_of_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not shutil.which("wrk") and "CI" not in os.environ:
+        pytest.skip("not installed: wrk")
+    monkeypatch.setattr(profile, "SECONDS", 0.6)
+    profile.main()
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in capsys.readouterr().out.splitlines()[2:]
+    ]
+    assert [row[0] for row in rows] == [
+        "push accepted",
+        "trigger accepted, nothing run",
+        "build run",
+    ]
+    for _work, own, in_kernel, _shell, switches, where in rows:
+        assert 0 <= float(in_kernel) <= float(own)
+        assert float(own) > 0
+        assert float(switches) > 0
+        assert where
 
 
 def test_a_change_is_told_from_noise() -> None:
