@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from threading import Event
-from time import time
+from time import monotonic, time
 
 from bench import ROOT
 from bench.accept import BLOCKED
@@ -23,6 +24,9 @@ from bench.course import Course, Effort
 from bench.peers import Ours
 
 SECONDS = 4.0
+#: Of the way to the first byte, and seconds between them.
+ROUNDS = 50
+REST = 0.02
 #: Whose time a library's is; what is in none of these is `other`.
 OWNERS = (
     ("kernel", re.compile(r"\[kernel|\[unknown|\.ko|\[guest|\[vdso")),
@@ -83,6 +87,9 @@ def main() -> None:
             ("build run", App("spam"), _build),
         ):
             print(_profile(course, work, app, run), flush=True)
+        print("\n| On the way to the first byte | ms, the median |\n|---|---|")
+        for step, delays in _walk_to_first_byte(course).items():
+            print(f"| {step} | {1e3 * median(delays):.1f} |", flush=True)
     finally:
         course.close()
 
@@ -95,6 +102,41 @@ def _profile(course: Course, work: str, app: App, run: Callable[[Ours, Profile],
         run(server, profile)
     course.forget(folder)
     return profile
+
+
+def _walk_to_first_byte(course: Course) -> dict[str, list[float]]:
+    """Seconds of parts of the way, on a server that does nothing else."""
+    found: dict[str, list[float]] = {}
+    folder = course.folder()
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    app = App("spam", action=f"echo x > {pipe}")
+    listening = os.open(pipe, os.O_RDWR)
+
+    def note(step: str, began: float) -> None:
+        found.setdefault(step, []).append(monotonic() - began)
+        Event().wait(REST)
+
+    with Ours(folder, [app], tree=course.tree) as server:
+        for _ in range(ROUNDS):
+            began = monotonic()
+            server.call("version")
+            note("a request over HTTP and its answer, with nothing done", began)
+            began = monotonic()
+            server.fire(app)
+            note("a trigger and its answer: the build is on the disk, and claimed", began)
+            os.read(listening, 100)
+            began = monotonic()
+            with subprocess.Popen(["/bin/sh", "-c", app.action]):
+                os.read(listening, 100)
+                note("a shell that Python starts, to its first byte", began)
+            began = monotonic()
+            server.fire(app)
+            os.read(listening, 100)
+            note("a trigger, to the first byte of its action", began)
+    os.close(listening)
+    course.forget(folder)
+    return found
 
 
 def _push(server: Ours, profile: Profile) -> None:

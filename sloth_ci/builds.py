@@ -159,6 +159,7 @@ class Halt:
         self._lock = Lock()
         self._status: BuildStatus | None = None
         self._reason = ""
+        self._is_interrupted = False
         self._build_id: int | None = None
         #: Orders for builds that may be the one that is going to run.
         self._early: dict[int, tuple[BuildStatus, str]] = {}
@@ -173,6 +174,11 @@ class Halt:
     def reason(self) -> str:
         """Why the build is to end, '' when the status says it all."""
         return self._reason
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the server is ending, be the build's status by another order."""
+        return self._is_interrupted
 
     def begin(self, build_id: int) -> None:
         """Say which build runs from now on."""
@@ -203,6 +209,7 @@ class Halt:
                 self._order(status, reason)
 
     def _order(self, status: BuildStatus, reason: str) -> None:
+        self._is_interrupted |= status is BuildStatus.INTERRUPTED
         if self._status is None:
             self._status, self._reason = status, reason
             if self._write >= 0:

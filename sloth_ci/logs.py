@@ -122,7 +122,7 @@ class LateLogFile(LogFile):
             self.reopenIfNeeded()
             self.stream = self.stream or self._open()
             self.stream.write("".join(lines))
-        except OSError:
+        except Exception:  # noqa: BLE001  without this thread there is no access log any more
             self.stream = None
 
 

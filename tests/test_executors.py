@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from select import select
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, get_ident
 from time import monotonic
 from typing import Any
 
@@ -645,8 +645,63 @@ class TestClaimWithAnEnd:
         executor.wake(app_id)
         stage.wait_until_final(*builds)
         assert stage.ran == builds
-        again = app_id if isinstance(error, DatabaseUnavailable) else None
-        assert claims.with_ends == [app_id, again, app_id]
+        assert claims.with_ends == [app_id, None, app_id]
+
+    def test_while_an_end_can_not_be_written_another_thread_serves_who_was_next(
+        self, stage: Stage, claims: Claims, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(run, "RETRY_DELAY", 0.01)
+        executor = ThreadExecutor(stage.build_run, max_builds=2)
+        apps = [stage.add_app(name) for name in ("stuck", "busy", "next")]
+        stuck, busy, following = (stage.queue(app_id) for app_id in apps)
+        lined_up, failed = Event(), Event()
+        stuck_in: list[int] = []
+
+        def act(build: Build, _halt: Halt) -> Outcome:
+            if build.id == stuck:
+                stuck_in.append(get_ident())
+            assert (failed if build.id == busy else lined_up).wait(PATIENCE)
+            return DONE
+
+        def fail_until_the_next_ran(_then_claim: int | None) -> None:
+            if get_ident() in stuck_in and not stage.status(following).final:
+                failed.set()
+                raise DatabaseUnavailable(reason="it is busy")
+
+        stage.act = act
+        claims.on_finish = fail_until_the_next_ran
+        for app_id in apps:
+            executor.wake(app_id)
+        lined_up.set()
+        stage.wait_until_final(stuck, busy, following)
+        executor.stop(grace=1)
+
+    def test_a_stop_ends_though_the_end_of_a_cancelled_build_can_not_be_written(
+        self, stage: Stage, claims: Claims, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(run, "RETRY_DELAY", 0.01)
+        executor = ThreadExecutor(stage.build_run, max_builds=1)
+        app_id = stage.add_app()
+        build, failed = stage.queue(app_id), Event()
+
+        def act(build: Build, halt: Halt) -> Outcome:
+            executor.halt(app_id, build.id, BuildStatus.CANCELLED)
+            assert poll(halt)
+            return Outcome(OutcomeStatus.HALTED)
+
+        def fail(_then_claim: int | None) -> None:
+            failed.set()
+            raise DatabaseUnavailable(reason="the disk is full")
+
+        stage.act = act
+        claims.on_finish = fail
+        executor.wake(app_id)
+        assert failed.wait(PATIENCE)
+        stop = Thread(target=executor.stop, args=[0.01], daemon=True)
+        stop.start()
+        stop.join(PATIENCE)
+        assert not stop.is_alive()
+        assert stage.status(build) is BuildStatus.RUNNING  # the next start says interrupted
 
     @pytest.mark.parametrize("other", [False, True])
     def test_nothing_is_claimed_with_an_end_that_is_written_after_the_stop(
@@ -921,6 +976,41 @@ class TestSeats:
         seat.give_up()
         executor.stop(grace=0)
         assert executor._threads == 0
+
+    def test_who_comes_while_a_thread_ends_gets_another_one(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(threads, "LINGER", 0.05)
+        executor = ThreadExecutor(stage.build_run, max_builds=2)
+        both, ending, go = Event(), Event(), Event()
+        close = worker.Worker.close
+
+        def close_slowly(self: worker.Worker) -> None:
+            ending.set()
+            go.wait(PATIENCE)
+            close(self)
+
+        def act(_build: Build, _halt: Halt) -> Outcome:
+            if stage.running == 2:
+                both.set()
+            both.wait(PATIENCE)
+            return DONE
+
+        stage.act = act
+        monkeypatch.setattr(worker.Worker, "close", close_slowly)
+        apps = [stage.add_app(f"app{number}") for number in range(2)]
+        first = [stage.queue(app_id) for app_id in apps]
+        for app_id in apps:
+            executor.wake(app_id)
+        stage.wait_until_final(*first)
+        assert ending.wait(PATIENCE)
+        both.clear()
+        second = [stage.queue(app_id) for app_id in apps]
+        for app_id in apps:
+            executor.wake(app_id)
+        go.set()
+        stage.wait_until_final(*second)
+        executor.stop(grace=0)
 
     def test_the_thread_of_a_place_that_was_given_up_is_one_too_many(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch

@@ -147,7 +147,7 @@ class BuildRun:
                 return self._write(end, choose())
             except DatabaseUnavailable as error:
                 SERVER_LOG.error("The end of build %s is not written yet: %s", end.build_id, error)
-                if halt.status is BuildStatus.INTERRUPTED:
+                if halt.interrupted:
                     return None  # the next start finds it running, and says interrupted
                 sleep(RETRY_DELAY)
 

@@ -207,6 +207,8 @@ class ThreadExecutor:
         worker.close()
         with self._changed:
             self._threads -= 1
+            # Who was lined up since this one let go found it counted still.
+            self._share_out()
             self._changed.notify_all()
 
     def _rest(self, worker: Worker) -> int | None:
@@ -262,16 +264,21 @@ class ThreadExecutor:
 
     def _choose(self, worker: Worker, app_id: int) -> int | None:
         """The app whose build the thread goes on with, to be claimed with the end of this one."""
-        if worker.following is None and not worker.can_go_on():
+        if worker.following is not None:
+            # The end could not be written: others may be quicker than the next try.
+            with self._changed:
+                self._drop_following(worker, app_id, more=True)
+                self._share_out()
+            return None
+        if not worker.can_go_on():
             return None
         with self._changed:
             if self._stopping:
-                self._drop_following(worker, app_id, more=False)
-            elif worker.following is None:
-                worker.following = self._take_first(worker) if self._line else app_id
-                # The claim will find what any earlier wake-up was for.
-                self._woken_in_service.discard(worker.following)
-        return worker.following
+                return None
+            worker.following = self._take_first(worker) if self._line else app_id
+            # The claim will find what any earlier wake-up was for.
+            self._woken_in_service.discard(worker.following)
+            return worker.following
 
     def _end_service(
         self, worker: Worker, app_id: int, written: Written | None, *, more: bool

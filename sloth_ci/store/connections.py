@@ -5,6 +5,7 @@ import sqlite3
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from time import time_ns
+from typing import NamedTuple
 
 from sloth_ci.errors import DatabaseRefused, DatabaseUnavailable
 from sloth_ci.store.schema import APPLICATION_ID, check_identity, migrate
@@ -71,6 +72,14 @@ def note_presence(guard: int) -> None:
     os.pwrite(guard, _IN_USE, 0)
 
 
+class _State(NamedTuple):
+    """Which folder it is, and when it changed last, in nanoseconds since the epoch."""
+
+    device: int
+    inode: int
+    changed: int
+
+
 class FileWatch:
     """Knows whether the files under the writing connection are still those at its path.
 
@@ -85,8 +94,8 @@ class FileWatch:
         self._parts = (Path(f"{path}-wal"), Path(f"{path}-shm"))
         self._guard = guard
         self._folder = path.parent
-        #: When a name in the folder changed last, if all was well after that.
-        self._sound_since: int | None = None
+        #: In which all is well.
+        self._sound: _State | None = None
         self._is_overwritten = False
         self._learn()
 
@@ -95,16 +104,16 @@ class FileWatch:
 
         Raises DatabaseUnavailable when something else is there, or OSError.
         """
-        changed = _changed(self._folder)
-        is_as_before = changed is not None and changed == self._sound_since
+        state = _state(self._folder)
+        is_as_before = state is not None and state == self._sound
         if is_as_before and self._read_mark() in self._marks:
             return False
-        self._sound_since = None
+        self._sound = None
         is_gone = self._look()
         # A change within the same tick of the file system's clock would not be told from this one.
-        is_settled = changed is not None and abs(time_ns() - changed) > _TICK
+        is_settled = state is not None and abs(time_ns() - state.changed) > _TICK
         if is_settled and not is_gone:
-            self._sound_since = changed
+            self._sound = state
         return is_gone
 
     def put_back(self, connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -153,7 +162,7 @@ class FileWatch:
 
     def _learn(self) -> None:
         self._known = _identity(self._path)
-        self._sound_since = None
+        self._sound = None
         self._file = os.open(self._path, os.O_RDONLY)
         first = self._read_mark()
         #: What the file may begin with; its number is in the log only, for a while.
@@ -227,12 +236,14 @@ def _identity(file: Path | int) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _changed(folder: Path) -> int | None:
-    """When a name in the folder changed last, in nanoseconds since the epoch."""
+def _state(folder: Path) -> _State | None:
+    """Another one after each change of a name in the folder; None where there is no folder."""
     try:
-        return os.stat(folder).st_mtime_ns  # noqa: PTH116  the same as for files
+        found = os.stat(folder)  # noqa: PTH116  the same as for files
     except OSError:
         return None
+    # Not the time of modification, which programs that copy files set back.
+    return _State(found.st_dev, found.st_ino, found.st_ctime_ns)
 
 
 def _check_presence(path: Path, guard: int) -> None:

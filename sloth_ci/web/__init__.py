@@ -86,6 +86,8 @@ class ApiEndpoint:
         check_host(request, self._hosts)
         if self._browser.serves(request):
             return None
+        if self._config.open_health and self._is_open_to_all(request):
+            return None
         actor = self._login.check_known(request)
         if actor is None:
             return None

@@ -46,7 +46,10 @@ def find_none(_path: str) -> Desk | None:
 
 
 class Porter:
-    """Stands in the vestibule, and works in its thread; `wake` has `attend` called from there."""
+    """Stands in the vestibule, whose thread calls `attend`, after `wake` at once.
+
+    `take` may be called by an answering thread too: when another request came behind its own.
+    """
 
     def __init__(
         self,
@@ -62,9 +65,12 @@ class Porter:
         self._put_back = put_back
         self._hand_on = hand_on
         self._wake = wake
-        #: Those whose builds are on their way to the disk; the first has waited the longest.
+        #: Those whose builds are on their way to the disk, by number.
         self._waiting: dict[int, tuple[Visitor, Pending[Reply]]] = {}
+        #: Their numbers; the first has waited the longest. Those of others are left in between.
+        self._order: deque[int] = deque()
         self._numbers = count()
+        self._is_ending = False
         #: Those whose builds are safe.
         self._done: deque[int] = deque()
         #: Those who can be answered at once.
@@ -75,18 +81,14 @@ class Porter:
         head, arrived = visitor.head, visitor.rfile.arrived
         if head is None or not _is_plain(head, arrived):
             return False
-        desk = self._find(head.path.decode("latin-1"))
-        if desk is None or not desk.serves(head, arrived):
-            return False
-        request = make_request(head, visitor.remote_addr, self._config)
-        body = bytes(arrived[: head.length])
-        outcome = reply_to(lambda: desk.take(request, body), method=request.method)
+        outcome = reply_to(lambda: self._judge(visitor, head), method=head.method.decode("latin-1"))
         if outcome is None:
             return False
         del arrived[: head.length]
         if isinstance(outcome, Reply):
             # Not at once: that could lead to the next request, and from there to the one behind.
             self._ready.append((visitor, outcome))
+            self._wake()  # an answering thread may be here, with what came behind its request
         else:
             self._wait_for(visitor, outcome)
         return True
@@ -104,15 +106,31 @@ class Porter:
 
     def stop(self) -> None:
         """Answer those who wait still, when nobody attends any more."""
-        while self._ready:
-            self._answer(*self._ready.popleft())
-        while self._waiting:
-            _number, waited = self._waiting.popitem()
-            self._answer(waited[0], _settle(*waited))
+        self._is_ending = True
+        while self._ready or self._waiting:
+            if self._ready:
+                self._answer(*self._ready.popleft())
+            else:
+                _number, waited = self._waiting.popitem()
+                self._answer(waited[0], _settle(*waited))
+
+    @property
+    def has_guests(self) -> bool:
+        """Whether somebody has not got an answer yet."""
+        return bool(self._ready or self._waiting)
+
+    def _judge(self, visitor: Visitor, head: Head) -> Pending[Reply] | Reply | None:
+        arrived = visitor.rfile.arrived
+        desk = self._find(head.path.decode("latin-1"))
+        if desk is None or not desk.serves(head, arrived):
+            return None
+        request = make_request(head, visitor.remote_addr, self._config)
+        return desk.take(request, bytes(arrived[: head.length]))
 
     def _wait_for(self, visitor: Visitor, pending: Pending[Reply]) -> None:
         number = next(self._numbers)
         self._waiting[number] = visitor, pending
+        self._order.append(number)
 
         # By its number: holding each other they would be left to the garbage collector.
         def note_done() -> None:
@@ -123,19 +141,25 @@ class Porter:
 
     def _let_down(self, now: float) -> None:
         """Leave those who lost patience to other threads: there may be something to wait for."""
-        for number, (visitor, pending) in list(self._waiting.items()):
-            if now < pending.until:
-                return
-            del self._waiting[number]
-            visitor.rest = partial(_answer_late, visitor, pending)
-            self._hand_on(visitor)
+        while self._order:
+            waited = self._waiting.get(self._order[0])
+            if waited:
+                visitor, pending = waited
+                if now < pending.until:
+                    return
+                del self._waiting[self._order[0]]
+                visitor.rest = partial(_answer_late, visitor, pending)
+                self._hand_on(visitor)
+            self._order.popleft()
 
     def _answer(self, visitor: Visitor, reply: Reply) -> None:
         assert visitor.head
         stays = visitor.head.stays
         try:
             unsent = visitor.wfile.send_now(_write_down(visitor, reply))
-            if unsent:  # whoever does not read is not waited for here
+            if unsent and self._is_ending:
+                visitor.cut()
+            elif unsent:  # whoever does not read is not waited for here
                 visitor.rest = partial(visitor.wfile.send, unsent)
                 self._hand_on(visitor)
             elif stays:

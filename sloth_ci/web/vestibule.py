@@ -42,8 +42,8 @@ class Vestibule:
 
     `admit` makes a visitor of an accepted socket, or turns it away. `hand_over` gives one to the
     threads that answer, who give it back by `put` or `see_out`. `attend` does what else there is to
-    do in each round, and says whether there is more. It stands where cheroot has its
-    ConnectionManager.
+    do in each round, and says whether there is more; while it `has_guests`, the end waits a moment.
+    It stands where cheroot has its ConnectionManager.
     """
 
     #: Cheroot asks before it keeps a connection; we count them all, not these.
@@ -57,12 +57,14 @@ class Vestibule:
         admit: Callable[[socket.socket, str, int], Visitor | None],
         hand_over: Callable[[Visitor], None],
         attend: Callable[[float], bool],
+        has_guests: Callable[[], bool],
     ) -> None:
         self._listening = listening
         self._max_body = max_body
         self._admit = admit
         self._hand_over = hand_over
         self._attend_further = attend
+        self._has_guests = has_guests
         self._selector = selectors.DefaultSelector()
         self._lock = Lock()
         self._seats = Seats()
@@ -311,8 +313,8 @@ class Vestibule:
             return False
         self._stop_accepting(until=self._ends_at)
         arriving = {Stage.GREETING, Stage.ARRIVING}
-        return monotonic() >= self._ends_at or not any(
-            visitor.stage in arriving for visitor in self._visitors()
+        return monotonic() >= self._ends_at or not (
+            self._has_guests() or any(visitor.stage in arriving for visitor in self._visitors())
         )
 
     # The selector

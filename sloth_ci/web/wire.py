@@ -249,6 +249,7 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
             admit=self._admit,
             hand_over=self._hand_over,
             attend=self._attend,
+            has_guests=self._has_guests,
         )
         self._porter = Porter(
             self._config,
@@ -281,8 +282,8 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
         self.followers.stop()
         try:
             super().stop()
-            self._porter.stop()
         finally:
+            self._porter.stop()
             last.cancel()
             self.followers.join()
 
@@ -310,6 +311,9 @@ class WireServer(CPWSGIServer):  # type: ignore[misc]  # cherrypy has no types
 
     def _attend(self, now: float) -> bool:
         return self._porter.attend(now)
+
+    def _has_guests(self) -> bool:
+        return self._porter.has_guests
 
     def _hand_over(self, visitor: Visitor) -> None:
         if not self._porter.take(visitor):

@@ -29,6 +29,8 @@ FOLLOW = "sloth_ci.follow"
 ERROR_LOG = logging.getLogger("sloth_ci.web")
 ACCESS_LOG = logging.getLogger("sloth_ci.access")
 
+#: Proxies that a request came through at most; what it says of others is not looked at.
+MOST_HOPS = 50
 #: What the answers say that made them.
 SERVER_NAME = "Sloth CI"
 
@@ -196,7 +198,7 @@ def _sender(address: str, headers: Mapping[str, str], config: ServerConfig) -> s
     """Who sent it: the last address in X-Forwarded-For that no trusted proxy of ours has."""
     if not config.trusted_proxies or not _is_trusted(address, config):
         return address
-    for hop in reversed(headers.get("x-forwarded-for", "").split(",")):
+    for hop in reversed(headers.get("x-forwarded-for", "").rsplit(",", MOST_HOPS)[-MOST_HOPS:]):
         try:
             address = str(ip_address(hop.strip()))
         except ValueError:

@@ -48,17 +48,20 @@ def test_the_profile_tells_of_each_kind_of_work(
     if not shutil.which("wrk") and "CI" not in os.environ:
         pytest.skip("not installed: wrk")
     monkeypatch.setattr(profile, "SECONDS", 0.6)
+    monkeypatch.setattr(profile, "ROUNDS", 3)
     profile.main()
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in capsys.readouterr().out.splitlines()[2:]
-    ]
-    assert [row[0] for row in rows] == [
+    pieces, steps = (
+        [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+        for table in capsys.readouterr().out.split("\n\n")
+    )
+    assert all(float(delay) >= 0 for _step, delay in steps)
+    assert len(steps) == 4
+    assert [row[0] for row in pieces] == [
         "push accepted",
         "trigger accepted, nothing run",
         "build run",
     ]
-    for _work, own, in_kernel, _shell, switches, where in rows:
+    for _work, own, in_kernel, _shell, switches, where in pieces:
         assert 0 <= float(in_kernel) <= float(own)
         assert float(own) > 0
         assert float(switches) > 0

@@ -4,12 +4,14 @@ import os
 import shutil
 from pathlib import Path
 from stat import S_IMODE
+from time import time_ns
 
 import pytest
 
 from sloth_ci.errors import DatabaseRefused, DatabaseUnavailable
-from sloth_ci.store import Cause, Origin, Store, backup, check, restore
+from sloth_ci.store import Cause, Origin, Store, backup, check, connections, restore
 from sloth_ci.store.connections import FileWatch
+from tests.calls import wait_until
 
 
 def add_app(store: Store, name: str) -> int:
@@ -183,8 +185,9 @@ def test_nothing_is_lost_whichever_of_the_files_is_deleted_under_the_server(
 def test_a_file_deleted_from_a_folder_that_was_long_quiet_is_missed_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
+    monkeypatch.setattr(connections, "_TICK", 20_000_000)
     store = Store(tmp_path / "sloth.db")
-    os.utime(tmp_path, (1, 1))
+    wait_until(lambda: time_ns() - tmp_path.stat().st_ctime_ns > connections._TICK)
     add_app(store, "one")
     looks: list[int] = []
     look = FileWatch._look
@@ -202,6 +205,24 @@ def test_a_file_deleted_from_a_folder_that_was_long_quiet_is_missed_at_once(
     assert (tmp_path / f"sloth.db{lost}").exists()
     store.close()
     assert names(tmp_path / "sloth.db") == ["one", "two", "three"]
+
+
+def test_a_restored_folder_is_not_taken_for_the_one_that_was_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_TICK", 20_000_000)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    store = Store(folder / "sloth.db")
+    wait_until(lambda: time_ns() - folder.stat().st_ctime_ns > connections._TICK)
+    add_app(store, "one")
+    seen = folder.stat()
+    shutil.copy(folder / "sloth.db", tmp_path / "copy.db")
+    (tmp_path / "copy.db").rename(folder / "sloth.db")
+    os.utime(folder, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    with pytest.raises(DatabaseUnavailable, match="another file is in the place"):
+        add_app(store, "two")
+    store.close()
 
 
 def test_a_lock_file_that_was_deleted_still_keeps_a_second_server_off(tmp_path: Path) -> None:

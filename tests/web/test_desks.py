@@ -142,6 +142,14 @@ class TestApi:
         with pytest.raises(CrossSiteRefused):
             place.api.take(place.ask(more="Sec-Fetch-Site: cross-site"), TRIGGER)
 
+    def test_what_is_open_to_all_is_left_to_others(self, place: Place) -> None:
+        config = parse_server(f"{CONFIG}\nopen_health: true", base_dir=Path())
+        server = Server(bed=place.bed, store=place.store, life=Life())
+        api = ApiEndpoint(config, server, (), place.login)
+        head = read_head(b"GET /?action=health&x=trigger HTTP/1.1\r\nHost: a")
+        assert api.serves(head, bytearray())
+        assert api.take(make_request(head, "192.0.2.1", config), b"") is None
+
     def test_an_unknown_app_is_refused(self, place: Place) -> None:
         place.let_in()
         with pytest.raises(AppNotFound):

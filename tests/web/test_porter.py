@@ -249,6 +249,29 @@ def test_a_refusal_is_answered_at_once(running: Running, desk: Desk) -> None:
     assert b"bad_body" in body
 
 
+def test_a_refusal_behind_a_request_of_the_usual_way_is_answered_at_once(
+    running: Running, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An answering thread finds it, while the vestibule has nothing to do.
+    monkeypatch.setattr(vestibule, "TICK", 2 * PATIENCE)
+    desk.raises = BadBody(wanted="JSON", reason="it is prose")
+    connection = running.connect()
+    connection.sendall(push(b"one", path="/other") + push(b"two"))
+    assert read_answer(connection)[1] == b"the usual way one"
+    assert " 400 Bad Request" in read_answer(connection)[0]
+
+
+def test_a_fault_in_the_choice_of_a_desk_is_answered_too(
+    running: Running, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_head: Head, _arrived: bytearray) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(desk, "serves", fail)
+    assert " 500 " in ask(running, push())[0]
+    assert ask(running, push(path="/other"))[1] == b"the usual way news"
+
+
 def test_a_fault_is_answered_and_the_next_delivery_taken(running: Running, desk: Desk) -> None:
     desk.raises = ZeroDivisionError()
     head, _body = ask(running, push())

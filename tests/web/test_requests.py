@@ -194,6 +194,8 @@ def test_an_unknown_host_name_is_refused_where_there_is_a_list(host: str) -> Non
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "1.1.1.1, nonsense", "10.0.0.1"),
         ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
+        ("10.0.0.1", "203.0.113.5" + ", 10.0.0.2" * 49, "203.0.113.5"),
+        ("10.0.0.1", "203.0.113.5" + ", 10.0.0.2" * 50, "10.0.0.2"),
     ],
 )
 def test_only_trusted_proxies_are_believed_about_the_sender(
