@@ -13,8 +13,9 @@ from tests.faults.load.measures import HOUR, MEGABYTE, WAL_MOST, Calls, Watch, w
 #: Triggers a second, and lines that each build prints.
 RATE = 5
 LINES = 40
-#: Builds before the measuring, which fill what a server keeps in memory for good.
-FIRST = 2_000
+#: Builds before the measuring, which fill what a server keeps in memory for good, the database's
+#: pages above all: after 5,000 a server grows no more.
+FIRST = 6_000
 #: Seconds in which the server has looked for old builds once; that takes a connection, for good.
 SETTLING = int(INTERVAL) + 5
 #: Builds at once after the steady time: more work than that time holds, for the memory's sake.
