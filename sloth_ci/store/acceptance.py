@@ -11,6 +11,7 @@ from sloth_ci.errors import QueueFull, SlothError, Unavailable
 from sloth_ci.records import Logger
 from sloth_ci.store.backlog import RECORD
 from sloth_ci.store.deliveries import find_repeated
+from sloth_ci.store.ends import count_waiting
 from sloth_ci.store.inserting import insert_rows
 from sloth_ci.store.rows import Accepted, Cause, Claimed, NewDelivery, make_storable
 
@@ -118,22 +119,23 @@ class _Batch:
         if one.params and (refusal := self._refuse(one, queue)):
             return refusal
         row = None if delivery is None else self._deliver(one.app_id, delivery)
-        claimed: list[Claimed] = []
-        builds = tuple(self._add(one, params, row, queue, claimed) for params in one.params)
+        claimed = self._claim(one, queue)
+        first = self._build + 1
+        for params in one.params:
+            self._add(one, params, row, queue, claimed if self._build < first else None)
+        builds = tuple(range(first, self._build + 1))
         reason = delivery.reason if delivery else ""
         if key:
             self._repeated[key] = Accepted(builds, reason, repeated=True, delivery=row)
-        return Accepted(builds, reason, delivery=row, claimed=claimed[0] if claimed else None)
+        return Accepted(builds, reason, delivery=row, claimed=claimed)
 
     def write(self, db: sqlite3.Connection) -> None:
         """Write all that was taken in."""
         insert_rows(db, _DELIVERY, self._deliveries)
         insert_rows(db, _BUILD, self._builds)
         insert_rows(db, RECORD, self._records)
-        more = [(queue.more, app_id) for app_id, queue in self._queues.items() if queue.more]
-        if more:
-            db.executemany("UPDATE apps SET waiting = waiting + ? WHERE id = ?", more)
-            db.execute("UPDATE queue SET waiting = ?", (self._waiting,))
+        for app_id, queue in self._queues.items():
+            count_waiting(db, app_id, queue.more)
 
     def _refuse(self, one: Acceptance, queue: _Queue) -> SlothError | None:
         if self._room is None:
@@ -160,22 +162,32 @@ class _Batch:
         )
         return self._delivery
 
+    def _claim(self, one: Acceptance, queue: _Queue) -> Claimed | None:
+        """The first build of these, which comes next, if it begins at once."""
+        is_held = queue.is_paused or self._is_paused
+        if not (one.begin and one.params) or queue.waiting + queue.more or is_held:
+            return None
+        return Claimed(
+            self._build + 1,
+            dict(one.params[0]),
+            one.cause,
+            one.total,
+            queue.config_id,
+            queue.config_hash,
+        )
+
     def _add(
         self,
         one: Acceptance,
         params: Mapping[str, str],
         delivery: int | None,
         queue: _Queue,
-        claimed: list[Claimed],
-    ) -> int:
-        """Add a build that waits, or begins at once; gives its id."""
+        claimed: Claimed | None,
+    ) -> None:
+        """Add a build that waits, or the one that is claimed."""
         self._build += 1
         self._record += 1
-        status, started, first_record = BuildStatus.QUEUED, None, None
-        if one.begin and not (claimed or queue.waiting + queue.more or self._is_held(queue)):
-            status, started, first_record = BuildStatus.RUNNING, self._now, self._record + 1
-            claimed.append(self._claim(one, params, queue))
-        else:
+        if claimed is None:
             queue.more += 1
             self._waiting += 1
         self._builds.append(
@@ -184,30 +196,21 @@ class _Batch:
                 one.app_id,
                 delivery,
                 one.cause,
-                status,
+                BuildStatus.RUNNING if claimed else BuildStatus.QUEUED,
                 json.dumps(dict(params)),
                 one.total,
                 self._now,
-                started,
-                queue.config_id if started else one.config_id,
+                self._now if claimed else None,
+                claimed.config_id if claimed else one.config_id,
                 make_storable(one.actor),
                 one.rerun_of,
                 make_storable(params.get("branch", ""))[:MOST_NAME],
                 make_storable(params.get("commit", ""))[:MOST_NAME],
                 self._record,
-                first_record,
+                self._record + 1 if claimed else None,
             )
         )
         sentence = BuildStatus.QUEUED.describe(completed=0, total=one.total)
         self._records.append(
             (one.app_id, self._build, Logger.BUILD, DEBUG, None, self._now, sentence)
         )
-        return self._build
-
-    def _claim(self, one: Acceptance, params: Mapping[str, str], queue: _Queue) -> Claimed:
-        return Claimed(
-            self._build, dict(params), one.cause, one.total, queue.config_id, queue.config_hash
-        )
-
-    def _is_held(self, queue: _Queue) -> bool:
-        return queue.is_paused or self._is_paused

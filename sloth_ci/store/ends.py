@@ -6,7 +6,7 @@ from collections.abc import Callable
 from sloth_ci.builds import OutcomeStatus, Result
 from sloth_ci.records import Logger
 from sloth_ci.store.backlog import RECORD, Row
-from sloth_ci.store.inserting import marks
+from sloth_ci.store.inserting import insert_rows
 from sloth_ci.store.rows import make_storable
 
 #: Tells the time of the change, when it is made.
@@ -44,7 +44,7 @@ def add_record(
 ) -> int | None:
     """Write a record of a build's status; gives its id."""
     row: Row = (app_id, build_id, Logger.BUILD, level, None, now, message)
-    return db.execute(f"INSERT INTO {RECORD} VALUES {marks(len(row), 1)}", row).lastrowid  # noqa: S608
+    return insert_rows(db, RECORD, (row,))
 
 
 def count_waiting(db: sqlite3.Connection, app_id: int, more: int) -> None:

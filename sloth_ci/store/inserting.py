@@ -10,14 +10,19 @@ from typing import Any
 _SIZES = (100, 8)
 
 
-def insert_rows(db: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Insert rows, in order, into what `into` names: a table and its columns."""
-    first = 0
+def insert_rows(db: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]]) -> int | None:
+    """Insert rows, in order, into what `into` names: a table and its columns.
+
+    Gives the id of the last one, None without rows.
+    """
+    first, last = 0, None
     while left := len(rows) - first:
         size = next((size for size in _SIZES if left >= size), left)
         values = tuple(chain.from_iterable(rows[first : first + size]))
-        db.execute(f"INSERT INTO {into} VALUES {marks(len(rows[0]), size)}", values)  # noqa: S608
+        statement = f"INSERT INTO {into} VALUES {marks(len(rows[0]), size)}"  # noqa: S608
+        last = db.execute(statement, values).lastrowid
         first += size
+    return last
 
 
 @lru_cache(maxsize=256)

@@ -134,17 +134,17 @@ class QueueVerbs(DeliveryVerbs):
         """Mark what ran when the last server went down as interrupted: (build id, app id) pairs."""
         return self._writer.run(partial(_recover, clock=self._writer.moment))
 
-    def _accept_all(
-        self, db: sqlite3.Connection, wanted: Sequence[Acceptance]
-    ) -> list[Accepted | SlothError]:
-        return accept_all(db, wanted, room=self._room, now=self._writer.moment())
-
     def waiting_apps(self) -> list[int]:
         """The ids of apps with waiting builds, the longest waiting first."""
         rows = self._reader.rows(
             "SELECT app FROM builds WHERE status = 'queued' GROUP BY app ORDER BY min(id)"
         )
         return [app_id for (app_id,) in rows]
+
+    def _accept_all(
+        self, db: sqlite3.Connection, wanted: Sequence[Acceptance]
+    ) -> list[Accepted | SlothError]:
+        return accept_all(db, wanted, room=self._room, now=self._writer.moment())
 
 
 def _claim(db: sqlite3.Connection, *, app_id: int, clock: Clock) -> Claimed | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from cherrypy._cptree import Tree
 
-from sloth_ci.api import Answer, Server, begin, call, find_action, may_begin
+from sloth_ci.api import Answer, Params, Server, begin, call, find_action, may_begin
 from sloth_ci.app import App
 from sloth_ci.bed import Bed
 from sloth_ci.config import ServerConfig
@@ -66,10 +66,7 @@ class ApiEndpoint:
         if request.method == "POST":
             body = read_body(environ, limit=self._config.max_request)
             request = replace(request, body=body)
-        params = read_parameters(request)
-        action = find_action(params, self._server.further)
-        if action.changes_state:
-            check_origin(request, action.name)
+        params = self._read(request)
         return _show(*call(self._server, params, actor=actor, header=request.header))
 
     def serves(self, head: Head, arrived: bytearray) -> bool:
@@ -93,12 +90,17 @@ class ApiEndpoint:
             return None
         if request.method == "POST":
             request = replace(request, body=body)
+        params = self._read(request)
+        pending = begin(self._server, params, actor=actor or request.address, header=request.header)
+        return None if pending is None else pending.then(lambda given: _show(*given))
+
+    def _read(self, request: Request) -> Params:
+        """What is asked for; raises what refuses it, also for coming from a page elsewhere."""
         params = read_parameters(request)
         action = find_action(params, self._server.further)
         if action.changes_state:
             check_origin(request, action.name)
-        pending = begin(self._server, params, actor=actor or request.address, header=request.header)
-        return None if pending is None else pending.then(lambda given: _show(*given))
+        return params
 
     def _let_in(self, request: Request) -> str:
         """Who asks: a login, else an address. Raises what the check of the login raises."""
