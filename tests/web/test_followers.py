@@ -5,21 +5,20 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
 import pytest
 
-from sloth_ci.config import parse_server
 from sloth_ci.request import Reply
 from sloth_ci.web import follower, followers, seats
 from sloth_ci.web.tls import open_tls
-from sloth_ci.web.wire import WireServer
 from sloth_ci.web.wsgi import answer, live_reply
 from tests.calls import wait_until
 from tests.live import Client
+from tests.web.serving import Serving
 
 TLS = Path(__file__).parent / "tls"
 CERTIFICATE, KEY = TLS / "certificate.pem", TLS / "key.pem"
@@ -89,47 +88,40 @@ class Site:
             return self.streams.setdefault(name, Lines())
 
 
-class Running:
-    """A server in this process."""
+class Running(Serving):
+    """A server with streams."""
 
     def __init__(self, config: str, *, secure: bool) -> None:
-        listening = socket.create_server(("127.0.0.1", 0), backlog=500)
         self.commits = Commits()
-        self.server = WireServer(
-            listening,
-            parse_server(config, base_dir=TLS),
+        self.site = Site()
+        self._trusts = ssl.create_default_context(cafile=str(CERTIFICATE)) if secure else None
+        super().__init__(
+            self.site,
+            config,
+            most=500,
             tls=open_tls(CERTIFICATE, KEY) if secure else None,
             subscribe=self.commits.subscribe,
         )
-        self.site = self.server.wsgi_app = Site()
-        self.server.shutdown_timeout = 1
-        self.server.request_queue_size = 500
-        self.server.prepare()
-        self._address = listening.getsockname()
-        self._trusts = ssl.create_default_context(cafile=str(CERTIFICATE)) if secure else None
-        self._thread = Thread(target=self.server.serve)
-        self._thread.start()
-        self._open = ExitStack()
 
-    def connect(self, *, receives: int = 0) -> Client:
-        sock = self._open.enter_context(socket.socket())
+    def reach(self, *, receives: int = 0) -> Client:
+        sock = self.opened.enter_context(socket.socket())
         if receives:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
         sock.settimeout(20)
-        sock.connect(self._address)
+        sock.connect(self.address)
         if self._trusts:
             sock = self._trusts.wrap_socket(sock, server_hostname="localhost")
-            self._open.enter_context(sock)
+            self.opened.enter_context(sock)
         return Client(sock)
 
     def follow(self, path: str, **options: Any) -> Client:
-        client = self.connect().ask(path, **options)
+        client = self.reach().ask(path, **options)
         assert client.head.startswith(b"HTTP/1.1 200 "), client.head
         return client
 
     def status(self, path: str = "") -> int:
         """The answer's status, on a connection of its own."""
-        client = self.connect().ask(path)
+        client = self.reach().ask(path)
         with suppress(OSError):
             client.sock.close()
         return int(client.head.split()[1])
@@ -141,11 +133,7 @@ class Running:
 
     def hang_up(self) -> None:
         """End all connections of clients."""
-        self._open.close()
-
-    def stop(self) -> None:
-        self.server.stop()
-        self._thread.join()
+        self.opened.close()
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])
@@ -263,7 +251,7 @@ def test_followers_keep_no_seat_of_those_for_large_bodies(run: Run) -> None:
     server = run()
     large = b"POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
     for number in range(2 * seats.SEATS):
-        client = server.connect()
+        client = server.reach()
         client.sock.sendall(large % b"stream" + b"x" * 70_000)
         assert b"text/event-stream" in client.sock.recv(1_000), number
 
@@ -271,7 +259,7 @@ def test_followers_keep_no_seat_of_those_for_large_bodies(run: Run) -> None:
 def test_one_follower_too_many_is_told_to_come_back(run: Run) -> None:
     server = run("max_followers: 3")
     followed = [server.follow(str(number)) for number in range(3)]
-    refused = server.connect().ask("3")
+    refused = server.reach().ask("3")
     assert refused.head.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: " in refused.head
     assert server.status() == 200
@@ -284,7 +272,7 @@ def test_one_follower_too_many_is_told_to_come_back(run: Run) -> None:
 def test_the_place_of_a_client_that_hangs_up_is_free_at_once(run: Run, rudely: bool) -> None:
     server = run("max_followers: 1\nmax_connections: 3")
     for _ in range(10):
-        client = server.connect()
+        client = server.reach()
         wait_until(lambda one=client: one.ask("1").head.startswith(b"HTTP/1.1 200 "))
         if rudely:
             linger = struct.pack("ii", 1, 0)
@@ -319,7 +307,7 @@ def test_three_hundred_follow_one_server(run: Run) -> None:
     server.status()
     before = count_files()
     followed = [server.follow(str(number)) for number in range(300)]
-    assert server.connect().ask("1").head.startswith(b"HTTP/1.1 503 ")
+    assert server.reach().ask("1").head.startswith(b"HTTP/1.1 503 ")
     for number in range(300):
         server.site.stream(str(number)).written.append(b"for %d\n" % number)
     server.commits.tell()
@@ -348,7 +336,7 @@ def test_many_commits_are_one_piece_of_news(run: Run, monkeypatch: pytest.Monkey
 
 def test_a_slow_reader_is_waited_for_and_misses_nothing(run: Run) -> None:
     server = run()
-    slow = server.connect(receives=65_536).ask("slow")
+    slow = server.reach(receives=65_536).ask("slow")
     block = b"x" * 99_999 + b"\n"
     server.write("slow", *[block] * 120)
     stream = server.site.stream("slow")
@@ -369,7 +357,7 @@ def test_a_reader_that_takes_nothing_is_given_up(run: Run, monkeypatch: pytest.M
     monkeypatch.setattr(follower, "STALLED", 0.3)
     monkeypatch.setattr(followers, "LOOK", 0.05)
     server = run("max_followers: 2")
-    server.connect(receives=4_096).ask("1")
+    server.reach(receives=4_096).ask("1")
     server.follow("2")
     server.write("1", *[b"x" * 100_000] * 300)
     wait_until(lambda: len(server.server.followers._places) == 1)
@@ -441,7 +429,7 @@ def test_last_words_that_fail_or_that_nobody_reads_do_not_hold_up_the_stop(run: 
     server = run()
     good, bad = server.follow("good"), server.follow("bad")
     server.site.stream("bad").fault = RuntimeError("the stream is dry")
-    server.connect(receives=4_096).ask("slow")
+    server.reach(receives=4_096).ask("slow")
     server.write("slow", *[b"x" * 100_000] * 300)
     wait_until(lambda: server.site.stream("slow").pulls)
     before = count_files()
@@ -463,7 +451,7 @@ def test_a_follower_that_comes_while_the_server_stops_hears_the_last_words_too(r
         return reply
 
     server.site._respond = wait_and_respond  # type: ignore[method-assign]
-    client = server.connect()
+    client = server.reach()
     asking = Thread(target=client.ask, args=["1"])
     asking.start()
     asked.wait(20)

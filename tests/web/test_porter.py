@@ -3,28 +3,22 @@
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from threading import Thread
 from time import monotonic
 from typing import Any
 
 import pytest
 
-from sloth_ci.config import parse_server
 from sloth_ci.errors import BadBody, DatabaseUnavailable
 from sloth_ci.request import Reply, Request
 from sloth_ci.store import Pending
 from sloth_ci.store.backlog import Waiting
 from sloth_ci.web import vestibule
 from sloth_ci.web.head import Head
-from sloth_ci.web.wire import WireServer
 from sloth_ci.web.wsgi import answer, read_body
 from tests.calls import wait_until
-
-PATIENCE = 45
-HERE = Path(__file__).parent
+from tests.web.serving import PATIENCE, Serving
 
 
 class Desk:
@@ -68,33 +62,12 @@ class Desk:
         return self.reply
 
 
-class Running:
-    """A server in this process, with a desk at /web and the usual way everywhere."""
+class Running(Serving):
+    """A server with a desk at /web and the usual way everywhere."""
 
     def __init__(self, desk: Desk) -> None:
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.address = listening.getsockname()
-        config = parse_server("max_delivery: 1000", base_dir=HERE)
         desks: dict[str, Desk] = {"/web": desk, "/web/": desk}
-        self.server = WireServer(listening, config, find_desk=desks.get)
-        self.server.wsgi_app = self._answer
-        self.server.shutdown_timeout = 1
-        self.server.request_queue_size = 100
-        self.server.prepare()
-        self.thread = Thread(target=self.server.serve)
-        self.thread.start()
-        self._open = ExitStack()
-
-    def connect(self) -> socket.socket:
-        return self._open.enter_context(socket.create_connection(self.address, timeout=PATIENCE))
-
-    def stop(self) -> None:
-        self.server.stop()
-        self.thread.join()
-
-    def close(self) -> None:
-        self.stop()
-        self._open.close()
+        super().__init__(self._answer, "max_delivery: 1000", find_desk=desks.get)
 
     def _answer(self, environ: Any, start_response: Any) -> Any:
         return answer(environ, start_response, self._respond)

@@ -3,21 +3,19 @@
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
 
-from sloth_ci.config import parse_server
 from sloth_ci.request import Reply
 from sloth_ci.web import inbox, seats, vestibule
 from sloth_ci.web.crowd import Crowd, one_sender
 from sloth_ci.web.tls import open_tls
-from sloth_ci.web.wire import WireServer
 from sloth_ci.web.wsgi import answer, read_body
 from tests.calls import wait_until
+from tests.web.serving import Serving
 
 TLS = Path(__file__).parent / "tls"
 CERTIFICATE, KEY = TLS / "certificate.pem", TLS / "key.pem"
@@ -45,24 +43,14 @@ class Endpoint:
         return Reply(200, str(size).encode().ljust(self.size))
 
 
-class Running:
-    """A server in this process."""
+class Running(Serving):
+    """A server whose answers the test holds up."""
 
     def __init__(self, config: str, tls: ssl.SSLContext | None) -> None:
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.address = listening.getsockname()
-        parsed = parse_server(f"max_request: {LIMIT}\nmax_delivery: 10\n{config}", base_dir=TLS)
-        self.server = WireServer(listening, parsed, tls=tls)
-        self.endpoint = self.server.wsgi_app = Endpoint()
-        self.server.shutdown_timeout = 1
-        self.server.request_queue_size = 100
-        self.server.prepare()
-        self.thread = Thread(target=self.server.serve)
-        self.thread.start()
-        self._open = ExitStack()
-
-    def connect(self) -> socket.socket:
-        return self._open.enter_context(socket.create_connection(self.address, timeout=20))
+        self.endpoint = Endpoint()
+        super().__init__(
+            self.endpoint, f"max_request: {LIMIT}\nmax_delivery: 10\n{config}", tls=tls
+        )
 
     def ask(self, message: bytes) -> bytes:
         """Send that on a connection of its own, and give all that comes."""
@@ -72,9 +60,7 @@ class Running:
 
     def close(self) -> None:
         self.endpoint.may_answer.set()
-        self.server.stop()
-        self.thread.join()
-        self._open.close()
+        super().close()
 
 
 @pytest.fixture
